@@ -1,0 +1,32 @@
+"""Fixtures and profiles that every test shares."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+# fast: `make test`, the same examples every time. thorough: HYPOTHESIS_PROFILE=thorough make test
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+TRUTH = Path(__file__).resolve().parents[2] / "shared" / "truth"
+
+
+@pytest.fixture(scope="session")
+def truth() -> Path:
+    """Folder of numbers computed outside this project, beside the checkout."""
+    if not TRUTH.is_dir():
+        pytest.skip("outside truth is absent: no folder ../shared/truth beside the checkout")
+    return TRUTH
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Generator with a fixed seed, new for every test."""
+    return np.random.default_rng(20240229)
