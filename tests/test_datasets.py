@@ -1,0 +1,100 @@
+"""The embedded data are the published ones: facts stated by others, not read from our own files."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesgmm.datasets import load_dataset
+
+SHAPES = {"faithful": (272, 2), "galaxies": (82, 1), "iris": (150, 4), "penguins": (344, 4)}
+UNITS = {"faithful": ["min"] * 2, "galaxies": ["1000 km/s"], "iris": ["cm"] * 4, "penguins": ["mm"] * 3 + ["g"]}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_is_a_labelled_float_table_with_units_and_source(name):
+    data = load_dataset(name)
+    assert data.name == name
+    assert data.dims == ("obs_id", "feature")
+    assert data.shape == SHAPES[name]
+    assert data.dtype == np.float64
+    np.testing.assert_array_equal(data["obs_id"], np.arange(len(data)))
+    assert data["unit"].dims == ("feature",)
+    assert data["unit"].values.tolist() == UNITS[name]
+    assert set(data.attrs) == {"title", "source", "licence"}
+
+
+def test_faithful_has_the_summary_that_r_prints():
+    data = load_dataset("faithful")
+    assert data["feature"].values.tolist() == ["eruptions", "waiting"]
+    np.testing.assert_allclose(data.mean("obs_id"), [3.488, 70.897], atol=5e-4)
+    np.testing.assert_array_equal(data.min("obs_id"), [1.6, 43])
+    np.testing.assert_array_equal(data.median("obs_id"), [4, 76])
+    np.testing.assert_array_equal(data.max("obs_id"), [5.1, 96])
+
+
+def test_galaxies_are_in_thousands_of_km_per_second_with_the_78th_corrected():
+    velocity = load_dataset("galaxies").sel(feature="velocity").values
+    assert (velocity.min(), velocity.max()) == (9.172, 34.279)
+    assert velocity[77] == 26.960
+    # R's MASS::galaxies has mean 20828.17 km/s, with 26690 for the 78th.
+    np.testing.assert_allclose(1000 * velocity.mean() - 270 / 82, 20828.17, atol=5e-3)
+
+
+def test_iris_has_the_published_class_means():
+    data = load_dataset("iris")
+    means = data.groupby("species").mean()
+    assert means["species"].values.tolist() == ["setosa", "versicolor", "virginica"]
+    published = [[5.006, 3.428, 1.462, 0.246], [5.936, 2.770, 4.260, 1.326], [6.588, 2.974, 5.552, 2.026]]
+    np.testing.assert_allclose(means, published, atol=1e-12)
+    # where the copy in wide circulation differs from Fisher's table
+    np.testing.assert_array_equal(data[[34, 37]], [[4.9, 3.1, 1.5, 0.2], [4.9, 3.6, 1.4, 0.1]])
+
+
+def test_penguins_have_the_counts_and_means_of_palmerpenguins():
+    data = load_dataset("penguins")
+    counted = {name: dict(zip(*np.unique(data[name], return_counts=True), strict=True)) for name in ("species", "sex")}
+    assert counted["species"] == {"Adelie": 152, "Chinstrap": 68, "Gentoo": 124}
+    assert counted["sex"] == {"": 11, "female": 165, "male": 168}
+    assert set(data["island"].values) == {"Biscoe", "Dream", "Torgersen"}
+    assert set(data["year"].values) == {2007, 2008, 2009}
+    np.testing.assert_allclose(data.mean("obs_id"), [43.92, 17.15, 200.9, 4202], rtol=3e-4)
+
+
+def test_penguins_keep_their_two_rows_without_measurements():
+    missing = load_dataset("penguins").isnull()
+    assert int(missing.any("feature").sum()) == 2
+    assert int(missing.all("feature").sum()) == 2
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_survives_netcdf(name, tmp_path):
+    data = load_dataset(name)
+    data.to_netcdf(tmp_path / "data.nc", engine="h5netcdf")
+    again = xr.load_dataarray(tmp_path / "data.nc", engine="h5netcdf")
+    xr.testing.assert_identical(again, data)
+
+
+def test_each_call_gives_data_of_its_own():
+    load_dataset("faithful").values[:] = 0.0
+    assert float(load_dataset("faithful").min()) == 1.6
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="'geyser'; the data sets are 'faithful', 'galaxies', 'iris', 'penguins'"):
+        load_dataset("geyser")
+
+
+@pytest.mark.parametrize("name", ["faithful", "iris"])
+def test_equals_the_data_of_the_outside_fits(name, truth):
+    outside = np.genfromtxt(truth / "data" / f"{name}.csv", delimiter=",", skip_header=1)
+    np.testing.assert_array_equal(load_dataset(name), outside[:, : SHAPES[name][1]])
+
+
+def test_import_is_light():
+    heavy = "{'pymc', 'pytensor', 'arviz'}"
+    code = f"import sys, bayesgmm.datasets; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
