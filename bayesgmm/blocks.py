@@ -1,0 +1,200 @@
+"""One pass over the data: a kernel verb on each block of rows, over threads, added in a fixed order.
+
+The data is cut into the same chunks whatever the number of threads, and chunks are added in their order, so the same
+data gives the same numbers on one core and on many. Memory does not grow with the number of rows.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from bayesgmm.kernel import Form, choose_form
+from bayesgmm.observations import Observations
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.statistics import SufficientStatistics
+
+MOST_CHUNKS = 64
+"""A pass is cut into at most this many chunks: enough to keep threads busy, few enough to add cheaply."""
+
+BLOCK_FLOATS = 2**17
+"""A block's features and log densities take about this many numbers (1 MiB): they stay in a core's own cache."""
+
+THREAD_FLOATS = 2**16
+"""Below this many numbers in a whole pass, threads cost more than they save."""
+
+
+def available_cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Hold BLAS to one thread: blocks run on threads of our own, and two pools fight over the cores."""
+    with _blas().limit(limits=1, user_api="blas"):
+        yield
+
+
+def expected_statistics(
+    observations: Observations, parameters: MixtureParameters, *, diagonal: bool = False, n_threads: int | None = None
+) -> SufficientStatistics:
+    """One E-step: the expected sufficient statistics of all rows, O(N K F) time, memory constant in N.
+
+    Parameters
+    ----------
+    observations : Observations
+    parameters : MixtureParameters
+        One mixture, in the standard coordinates of `observations`.
+    diagonal : bool
+        Whether covariances are diagonal, so that only the diagonal of S2 is wanted.
+    n_threads : int, optional
+        All available cores by default. The numbers do not depend on it.
+    """
+    form = choose_form(parameters, diagonal=diagonal)
+
+    def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
+        B = _load(observations, form, workspace, rows)
+        return form.expected_statistics(workspace, B, observations.block_weights(rows))
+
+    def chunk_sums(blocks: list[slice], workspace: np.ndarray) -> tuple[float, np.ndarray]:
+        total, sums = one_block(blocks[0], workspace)
+        for rows in blocks[1:]:
+            log_likelihood, block_sums = one_block(rows, workspace)
+            total += log_likelihood
+            sums += block_sums
+        return total, sums
+
+    results = _over_chunks(chunk_sums, observations, form, n_threads)
+    log_likelihood = sum(result[0] for result in results)
+    sums = results[0][1]
+    for _, more in results[1:]:
+        sums += more
+    N, S1, S2 = form.unpack(sums)
+    log_likelihood -= observations.total_weight * observations.log_jacobian
+    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale)
+
+
+def for_each_block(
+    function: Callable[[slice, np.ndarray], None],
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    n_threads: int | None = None,
+) -> None:
+    """Call `function(rows, log_joint)` on every block, from several threads.
+
+    Parameters
+    ----------
+    function : callable
+        Receives the slice of rows and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B), in the units of the
+        data: leading dimensions are those of `parameters`. It may overwrite the array, must not keep it, and writes
+        what it makes of it where no other block writes.
+    parameters : MixtureParameters
+        In the units of the data; leading batch dimensions are allowed.
+    """
+    form = choose_form(observations.to_standard(parameters))
+    log_jacobian = observations.log_jacobian
+
+    def chunk(blocks: list[slice], workspace: np.ndarray) -> None:
+        for rows in blocks:
+            log_joint = form.log_joint(workspace, _load(observations, form, workspace, rows))
+            log_joint -= log_jacobian
+            function(rows, log_joint)
+
+    _over_chunks(chunk, observations, form, n_threads)
+
+
+def map_rows(
+    function: Callable[[np.ndarray], np.ndarray],
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    trailing: tuple[int, ...] = (),
+    dtype: type = np.float64,
+) -> np.ndarray:
+    """Return an array (N, *trailing) of `function(log_joint)`, which turns (..., K, B) into (B, *trailing).
+
+    See `for_each_block`, which this calls.
+    """
+    out: np.ndarray = np.empty((observations.n_rows, *trailing), dtype=dtype)
+
+    def keep(rows: slice, log_joint: np.ndarray) -> None:
+        out[rows] = function(log_joint)
+
+    for_each_block(keep, observations, parameters)
+    return out
+
+
+def _load(observations: Observations, form: Form, workspace: np.ndarray, rows: slice) -> int:
+    """Put the rows, standardised, where the form wants them; how many they are."""
+    B = rows.stop - rows.start
+    observations.standard_block(rows, form.standard_rows(workspace, B))
+    return B
+
+
+def _over_chunks[T](
+    function: Callable[[list[slice], np.ndarray], T], observations: Observations, form: Form, n_threads: int | None
+) -> list[T]:
+    """Results of `function(blocks, workspace)` for each chunk of consecutive blocks, in order."""
+    floats_per_row = len(form.workspace(1))
+    block_rows = max(64, min(4096, BLOCK_FLOATS // floats_per_row))
+    chunks = _chunks(observations.n_rows, block_rows)
+    n_threads = available_cores() if n_threads is None else n_threads
+    if observations.n_rows * floats_per_row < THREAD_FLOATS:
+        n_threads = 1
+    n_threads = min(n_threads, len(chunks))
+    results: list[T | None] = [None] * len(chunks)
+    positions = itertools.count()
+
+    def work() -> None:
+        workspace = form.workspace(min(block_rows, observations.n_rows))
+        while (position := next(positions)) < len(chunks):
+            results[position] = function(chunks[position], workspace)
+
+    with single_threaded_blas():
+        others = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
+        work()
+        for other in others:
+            other.result()
+    return results  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=16)
+def _chunks(n_rows: int, block_rows: int) -> list[list[slice]]:
+    """Chunks of nearly equal length, each a list of nearly equal blocks."""
+    n_chunks = min(MOST_CHUNKS, -(-n_rows // block_rows))
+    edges = [n_rows * c // n_chunks for c in range(n_chunks + 1)]
+    chunks = []
+    for start, stop in itertools.pairwise(edges):
+        n_blocks = -(-(stop - start) // block_rows)
+        cuts = [start + (stop - start) * b // n_blocks for b in range(n_blocks + 1)]
+        chunks.append([slice(a, b) for a, b in itertools.pairwise(cuts)])
+    return chunks
+
+
+_LOCK = threading.Lock()
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+
+
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    """Return a pool kept for the life of the process: starting threads costs as much as a small pass."""
+    with _LOCK:
+        if n_threads not in _POOLS:
+            _POOLS[n_threads] = ThreadPoolExecutor(n_threads - 1, thread_name_prefix="bayesgmm")
+        return _POOLS[n_threads]
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+# a forked child has none of the parent's threads
+os.register_at_fork(after_in_child=_POOLS.clear)

@@ -1,0 +1,31 @@
+"""From log joint densities to responsibilities, in place.
+
+May import NumPy only.
+"""
+
+import numpy as np
+
+
+def normalise(log_joint: np.ndarray) -> np.ndarray:
+    """Turn log joint densities into responsibilities, in place, and return the log density of each row.
+
+    r_nk = exp(a_kn - log p_n) with log p_n = log sum_k exp a_kn, by the largest a_kn of the row.
+
+    Parameters
+    ----------
+    log_joint : (..., K, B) float64
+        Overwritten by the responsibilities.
+
+    Returns
+    -------
+    (..., B) float64
+        log p_n; minus infinity, with responsibilities NaN, for a row that no component can reach.
+    """
+    largest = log_joint.max(axis=-2)
+    log_joint -= largest[..., None, :]
+    np.exp(log_joint, out=log_joint)
+    total = log_joint.sum(axis=-2)
+    log_joint *= (1.0 / total)[..., None, :]
+    np.log(total, out=total)
+    total += largest
+    return total

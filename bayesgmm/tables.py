@@ -1,0 +1,149 @@
+"""Tables of any kind, read as values, column names, units and row labels.
+
+May import NumPy and pandas only; objects of xarray, polars and SciPy are recognised without importing those.
+"""
+
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+class DataError(ValueError):
+    """The data cannot be used; the message names the column or the row and what to do."""
+
+
+class Table(NamedTuple):
+    """What a table says.
+
+    Attributes
+    ----------
+    values : (N, D) real array, as given: no copy is made of a float or integer array
+    names : tuple of D str
+    named : bool
+        Whether the names are the table's own; otherwise they are x0, x1, ...
+    units : tuple of D str
+        ``""`` where unknown.
+    row_labels : (N,) array
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...]
+    named: bool
+    units: tuple[str, ...]
+    row_labels: np.ndarray
+
+
+def _is(X: Any, module: str, *classes: str) -> bool:
+    """Whether X is of a class of a library that need not be installed: if it is, that library is loaded already."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and any(isinstance(X, getattr(loaded, name)) for name in classes)
+
+
+def read_table(X: Any) -> Table:
+    """Read an array, a DataFrame (pandas or polars), a Series or a DataArray.
+
+    Raises
+    ------
+    DataError
+        When it is not 2-D, or a column is not numeric; the column is named.
+    TypeError
+        When it is sparse.
+    """
+    if _is(X, "scipy.sparse", "sparray", "spmatrix"):
+        raise TypeError("Sparse data was passed, but mixtures need dense rows: use X.toarray() to convert it.")
+    units: tuple[str, ...] | None = None
+    row_labels: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+    if _is(X, "xarray", "DataArray"):
+        values, names, units, row_labels = _read_dataarray(X)
+    elif isinstance(X, pd.Series):
+        names, row_labels = (str(X.name) if X.name is not None else "x0",), X.index.to_numpy()
+        values = _frame_values(X.to_frame(names[0]))
+    elif isinstance(X, pd.DataFrame):
+        names, row_labels = tuple(str(c) for c in X.columns), _index_labels(X.index)
+        values = _frame_values(X)
+    elif _is(X, "polars", "DataFrame"):
+        names = tuple(str(c) for c in X.columns)
+        values = _frame_values(pd.DataFrame({name: X[name].to_numpy() for name in X.columns}))
+    elif _is(X, "polars", "Series"):
+        return read_table(X.to_frame())
+    else:
+        values = np.asarray(X)
+        if values.ndim == 1:
+            raise DataError(
+                f"Expected 2D array, got 1D array instead (shape {values.shape}). Reshape your data either using "
+                "X.reshape(-1, 1) if it has a single feature or X.reshape(1, -1) if it is a single row."
+            )
+    if np.iscomplexobj(values):
+        raise DataError("Complex data not supported: mixtures need real numbers; pass real and imaginary parts apart.")
+    if values.dtype.kind not in "fiu":
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"`X` must hold numbers, received dtype {values.dtype} ({error}).") from None
+    if values.dtype == np.float16 or values.dtype.itemsize > 8:
+        values = values.astype(np.float64)
+    if values.ndim != 2:
+        raise DataError(f"`X` must be 2-D (rows by features), received {values.ndim} dimensions, shape {values.shape}.")
+    D = values.shape[1]
+    named = names is not None
+    names = names if names is not None else default_names(D)
+    if len(set(names)) < len(names):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        raise DataError(f"column names must be distinct, received {twice} more than once: rename them.")
+    return Table(
+        values,
+        names,
+        named,
+        units if units is not None else ("",) * D,
+        row_labels if row_labels is not None else np.arange(len(values)),
+    )
+
+
+def _read_dataarray(X: Any) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...], np.ndarray]:
+    values = np.asarray(X.values)
+    if values.ndim == 1:
+        names: tuple[str, ...] = (str(X.name) if X.name is not None else "x0",)
+        units: tuple[str, ...] = (str(X.attrs.get("units", "")),)
+        values = values[:, None]
+    elif values.ndim == 2:
+        feature = X.dims[1]
+        D = values.shape[1]
+        names = tuple(str(v) for v in X.coords[feature].values) if feature in X.coords else default_names(D)
+        units = (str(X.attrs.get("units", "")),) * D
+        if "unit" in X.coords and X.coords["unit"].dims == (feature,):
+            units = tuple(str(u) for u in X.coords["unit"].values)
+    else:
+        raise DataError(f"`X` must be 2-D (rows by features), received {values.ndim} dimensions, shape {values.shape}.")
+    rows = X.dims[0]
+    labels = X.indexes[rows].to_numpy() if rows in X.indexes else np.arange(len(values))
+    return values, names, units, labels
+
+
+def default_names(D: int) -> tuple[str, ...]:
+    """Names of columns that have none: x0, x1, ..."""
+    return tuple(f"x{j}" for j in range(D))
+
+
+def _index_labels(index: pd.Index) -> np.ndarray:
+    if isinstance(index, pd.MultiIndex):
+        return np.array(["/".join(str(part) for part in key) for key in index], dtype=object)
+    return index.to_numpy()
+
+
+def _frame_values(frame: pd.DataFrame) -> np.ndarray:
+    """Numbers of a frame; a column that is not numeric is refused by name."""
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+            filled = column.dropna()
+            example = repr(filled.iloc[0]) if len(filled) else "nothing"
+            raise DataError(
+                f"column {str(name)!r} is not numeric (dtype {column.dtype}, for example {example}): "
+                "leave it out, or encode it as numbers."
+            )
+    if any(pd.api.types.is_extension_array_dtype(dtype) or dtype.kind == "b" for dtype in frame.dtypes):
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return frame.to_numpy()
