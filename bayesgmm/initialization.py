@@ -1,0 +1,188 @@
+"""Where EM starts: responsibilities of a sample of rows, then one M-step.
+
+Starts are computed on at most `MOST_ROWS` rows drawn at random (with probability proportional to their weights), in
+columns divided by their standard deviation, so that a start does not depend on units, nor its memory on N. May import
+NumPy, scikit-learn and the modules below it only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans, kmeans_plusplus
+from threadpoolctl import threadpool_limits
+
+from bayesgmm.covariance import CovarianceFamily
+from bayesgmm.em import maximise
+from bayesgmm.observations import Observations, row_slices
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.statistics import SufficientStatistics
+
+MOST_ROWS = 20_000
+
+LEAST_SPREAD = 1e-3
+"""A start whose component has less than this share of the data's variance in some direction is widened to it."""
+
+
+def kmeans(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+    """Hard clusters of Lloyd's algorithm from k-means++ seeds, (n, K)."""
+    seed = int(rng.integers(2**31 - 1))
+    # Lloyd's own threads add in an order that depends on the number of cores
+    with threadpool_limits(1):
+        fitted = KMeans(K, n_init=1, random_state=seed).fit(rows)
+    return np.eye(K)[fitted.labels_]
+
+
+def nearest_seed(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows to the nearest of K k-means++ seeds (Arthur & Vassilvitskii 2007), (n, K)."""
+    seeds, _ = kmeans_plusplus(rows, K, random_state=int(rng.integers(2**31 - 1)))
+    return _nearest(rows, seeds)
+
+
+def nearest_row(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows to the nearest of K distinct rows drawn at random, (n, K)."""
+    distinct = np.unique(rows, axis=0)
+    return _nearest(rows, distinct[rng.choice(len(distinct), K, replace=False)])
+
+
+def random_memberships(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform random numbers, normalised: the classical recipe, (n, K)."""
+    responsibilities = rng.random((len(rows), K))
+    return responsibilities / responsibilities.sum(axis=1, keepdims=True)
+
+
+METHODS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+    "kmeans": kmeans,
+    "k-means++": nearest_seed,
+    "random_from_data": nearest_row,
+    "random": random_memberships,
+}
+"""Starts by the name in ``init_params``."""
+
+
+def from_method(
+    observations: Observations,
+    method: str,
+    n_components: int,
+    family: CovarianceFamily,
+    floor: np.ndarray,
+    rng: np.random.Generator,
+) -> MixtureParameters:
+    """Return a start by one of `METHODS`, in standard coordinates.
+
+    Components that come out (nearly) singular are widened to `LEAST_SPREAD` of the data's variances: a start is only
+    a place to begin.
+    """
+    sample = _sample(observations, rng)
+    # scale by column, not by the common scalar: k-means must not see units
+    spread = np.sqrt(observations.variances)
+    rows = (sample.values - observations.shift) / spread
+    responsibilities = METHODS[method](rows, n_components, rng)
+    statistics = statistics_of(sample, responsibilities, diagonal=family.diagonal)
+    variances = family.floor_variances(observations.variances) / observations.scale**2
+    wide = np.maximum(floor, LEAST_SPREAD * variances)
+    return maximise(statistics, family, wide)[0]
+
+
+def from_memberships(
+    observations: Observations, memberships: np.ndarray, n_components: int, family: CovarianceFamily, floor: np.ndarray
+) -> MixtureParameters:
+    """Return the M-step of given labels (N,) or responsibilities (N, K), exactly, in standard coordinates.
+
+    Raises
+    ------
+    ValueError
+        When the shape, the labels or the sums are wrong.
+    """
+    memberships = np.asarray(memberships)
+    N, K = observations.n_rows, n_components
+    if memberships.shape[:1] != (N,) or memberships.ndim > 2:
+        raise ValueError(
+            f"`init_params` must be labels ({N},) or responsibilities ({N}, {K}) for the {N} rows; "
+            f"received shape {memberships.shape}."
+        )
+    if memberships.ndim == 1:
+        labels, codes = np.unique(memberships, return_inverse=True)
+        if len(labels) != K:
+            raise ValueError(f"`init_params` has {len(labels)} distinct labels, but n_components={K}: give K labels.")
+        return maximise(statistics_of(observations, codes, diagonal=family.diagonal), family, floor)[0]
+    memberships = memberships.astype(np.float64, copy=False)
+    if memberships.shape[1] != K:
+        raise ValueError(f"`init_params` has {memberships.shape[1]} columns, but n_components={K}.")
+    if not (memberships >= 0).all() or not np.allclose(memberships.sum(axis=1), 1.0, atol=1e-6):
+        raise ValueError("responsibilities in `init_params` must be non-negative and each row must sum to one.")
+    return maximise(statistics_of(observations, memberships, diagonal=family.diagonal), family, floor)[0]
+
+
+def with_parts(
+    observations: Observations,
+    start: MixtureParameters,
+    family: CovarianceFamily,
+    weights: Any,
+    means: Any,
+    precisions: Any,
+) -> MixtureParameters:
+    """Put given weights (K,), means (K, D) or precisions, in the units of the data, in place of those of a start.
+
+    Raises
+    ------
+    ValueError
+        When a shape is wrong or a precision is not positive definite.
+    """
+    base = observations.from_standard(start)
+    K, D = base.means.shape
+    covariances = base.covariances
+    if precisions is not None:
+        packed = _shaped("precisions_init", precisions, family.pack(covariances).shape)
+        covariances = np.linalg.inv(family.unpack(packed, K, D))
+    given = MixtureParameters.from_covariances(
+        base.weights if weights is None else _shaped("weights_init", weights, (K,)),
+        base.means if means is None else _shaped("means_init", means, (K, D)),
+        covariances,
+    )
+    return observations.to_standard(given)
+
+
+def statistics_of(observations: Observations, memberships: np.ndarray, *, diagonal: bool) -> SufficientStatistics:
+    """Sufficient statistics of given memberships: codes 0..K-1 (N,), or responsibilities (N, K)."""
+    D = observations.n_features
+    K = int(memberships.max()) + 1 if memberships.ndim == 1 else memberships.shape[1]
+    N, S1 = np.zeros(K), np.zeros((K, D))
+    S2 = np.zeros((K, D) if diagonal else (K, D, D))
+    buffer = np.empty((D, observations.n_rows if observations.n_rows < 8192 else 8192))
+    for rows in row_slices(observations.n_rows):
+        y = observations.standard_block(rows, buffer[:, : rows.stop - rows.start])
+        block = memberships[rows]
+        r = (np.eye(K)[block] if block.ndim == 1 else block).T
+        weights = observations.block_weights(rows)
+        if weights is not None:
+            r = r * weights
+        N += r.sum(axis=1)
+        S1 += r @ y.T
+        S2 += r @ (y * y).T if diagonal else np.stack([(y * r_k) @ y.T for r_k in r])
+    return SufficientStatistics(float("nan"), N, S1, S2, observations.shift, observations.scale)
+
+
+def _sample(observations: Observations, rng: np.random.Generator) -> Observations:
+    """At most MOST_ROWS rows; a weighted draw with replacement stands for the weights, so the sample has none."""
+    if observations.weights is None:
+        if observations.n_rows <= MOST_ROWS:
+            return observations
+        return observations.take(np.sort(rng.choice(observations.n_rows, MOST_ROWS, replace=False)))
+    present = np.flatnonzero(observations.weights)
+    if len(present) <= MOST_ROWS:
+        return observations.take(present)
+    share = observations.weights / observations.weights.sum()
+    return observations.take(np.sort(rng.choice(observations.n_rows, MOST_ROWS, p=share))).unweighted()
+
+
+def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    distances = (centers**2).sum(axis=1) - 2 * rows @ centers.T
+    return np.eye(len(centers))[distances.argmin(axis=1)]
+
+
+def _shaped(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"`{name}` must have shape {shape}; received {array.shape}.")
+    return array
