@@ -1,0 +1,224 @@
+"""Where groups, dimensions and coordinates are named: parameters in, a DataTree in ArviZ's schema out, and back.
+
+Nothing else in the package spells a dimension. May import xarray and the modules below it, not PyMC or PyTensor.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.observations import Observations, as_new_observations
+from bayesgmm.parameters import MixtureParameters
+
+CHAIN, DRAW, COMPONENT, FEATURE, FEATURE_BIS, OBS = "chain", "draw", "component", "feature", "feature_bis", "obs_id"
+SCHEMA_VERSION = 1
+META = "bayesgmm"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MixtureView:
+    """A fit or a posterior, seen alike: S mixtures over one leading dimension, S = 1 for a maximum-likelihood fit.
+
+    Attributes
+    ----------
+    parameters : MixtureParameters
+        Batch shape (S,), in the units of the data, components aligned.
+    has_draws : bool
+        Whether the S mixtures are posterior draws, so that intervals mean something.
+    feature_names, units : tuple of D str
+    observations : Observations or None
+        The rows it was fitted to, where they are kept.
+    """
+
+    parameters: MixtureParameters
+    has_draws: bool
+    feature_names: tuple[str, ...]
+    units: tuple[str, ...]
+    observations: Observations | None
+
+    def observe(self, X: Any) -> Observations:
+        """Rows to look at: new ones, or the fitted ones when X is None.
+
+        Raises
+        ------
+        ValueError
+            When X is None and the source keeps no rows (a fitted GaussianMixture does not).
+        """
+        if X is not None:
+            return as_new_observations(X, self.parameters, self.feature_names)
+        if self.observations is None:
+            raise ValueError("a fitted GaussianMixture keeps no data: pass the rows as `X`.")
+        return self.observations
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        """Coordinates of components and features."""
+        return _coords(self.parameters.n_components, self.feature_names, self.units)
+
+
+def view(source: "xr.DataTree | GaussianMixture") -> MixtureView:
+    """Read a posterior DataTree or a fitted GaussianMixture.
+
+    Raises
+    ------
+    TypeError
+        When it is neither.
+    ValueError
+        When the DataTree has no mixture posterior; the missing variables are named.
+    """
+    if isinstance(source, GaussianMixture):
+        names = source.feature_names
+        return MixtureView(source.parameters_.flat(), False, names, source.units, None)
+    if not isinstance(source, xr.DataTree):
+        raise TypeError(f"expected a posterior (xarray.DataTree) or a fitted GaussianMixture, got {type(source)!r}.")
+    parameters = posterior_parameters(source).flat()
+    observed = source["observed_data/x"] if "observed_data" in source.children else None
+    posterior = source["posterior"].to_dataset()
+    names = tuple(str(name) for name in posterior[FEATURE].values)
+    units = tuple(str(u) for u in posterior["unit"].values) if "unit" in posterior.coords else ("",) * len(names)
+    observations = None
+    if observed is not None:
+        observations = as_new_observations(observed.transpose(OBS, FEATURE), parameters, names)
+    return MixtureView(parameters, True, names, units, observations)
+
+
+def posterior_parameters(dt: xr.DataTree, group: str = "posterior") -> MixtureParameters:
+    """Parameters of a group, with its leading dimensions ((chain, draw), or none for the group ``em``)."""
+    if group not in dt.children:
+        raise ValueError(f"the DataTree has no group {group!r}; it has {sorted(dt.children)}.")
+    data = dt[group]
+    missing = [name for name in ("weights", "means", "covariances") if name not in data]
+    if missing:
+        raise ValueError(f"group {group!r} lacks {missing}: expected what `sample_posterior` returns.")
+    lead = [dim for dim in (CHAIN, DRAW) if dim in data["weights"].dims]
+    return MixtureParameters.from_covariances(
+        data["weights"].transpose(*lead, COMPONENT).values,
+        data["means"].transpose(*lead, COMPONENT, FEATURE).values,
+        data["covariances"].transpose(*lead, COMPONENT, FEATURE, FEATURE_BIS).values,
+    )
+
+
+def parameter_dataset(
+    parameters: MixtureParameters, feature_names: tuple[str, ...], units: tuple[str, ...]
+) -> xr.Dataset:
+    """Weights, means and covariances with names and units; batch dimensions are (chain, draw)."""
+    lead = (CHAIN, DRAW)[: len(parameters.batch_shape)]
+    unit = unit_text(units)
+    squared = " x ".join([f"({unit})"] * 2) if unit else ""
+    coords = _coords(parameters.n_components, feature_names, units)
+    for dim, size in zip(lead, parameters.batch_shape, strict=True):
+        coords[dim] = np.arange(size)
+    return xr.Dataset(
+        {
+            "weights": ((*lead, COMPONENT), parameters.weights, {"units": "1"}),
+            "means": ((*lead, COMPONENT, FEATURE), parameters.means, {"units": unit}),
+            "covariances": ((*lead, COMPONENT, FEATURE, FEATURE_BIS), parameters.covariances, {"units": squared}),
+        },
+        coords=coords,
+    )
+
+
+def posterior_datatree(
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    sample_stats: Mapping[str, np.ndarray],
+    log_likelihood: np.ndarray | None,
+    em: GaussianMixture,
+    alignment: Mapping[str, np.ndarray],
+    meta: Mapping[str, Any],
+) -> xr.DataTree:
+    """Assemble the DataTree of a posterior.
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        Batch shape (chain, draw), aligned.
+    sample_stats : mapping of (chain, draw) arrays, in ArviZ's names
+    log_likelihood : (chain, draw, N) array or None
+        Pointwise, marginal over allocations.
+    em : GaussianMixture
+        The fit that seeded the sampler.
+    alignment : mapping
+        ``permutation`` and ``margin`` (chain, draw, component), ``cost`` (chain, draw).
+    meta : mapping
+        Must be JSON; stored as one string in the root's attributes.
+    """
+    names, units = observations.feature_names, observations.units
+    posterior = parameter_dataset(parameters, names, units)
+    draws = {dim: posterior.coords[dim] for dim in (CHAIN, DRAW)}
+    rows = {OBS: netcdf_labels(observations.row_labels)}
+    em_fit = parameter_dataset(em.parameters_, names, units)
+    em_fit.attrs = {
+        "log_likelihood": em.lower_bound_ * observations.total_weight,
+        "n_parameters": em.n_parameters_,
+        "n_iter": em.n_iter_,
+        "status": em.status_.name,
+    }
+    groups = {
+        "posterior": posterior,
+        "sample_stats": xr.Dataset({k: ((CHAIN, DRAW), v) for k, v in sample_stats.items()}, coords=draws),
+        "alignment": xr.Dataset(
+            {k: ((CHAIN, DRAW, COMPONENT)[: np.ndim(v)], v) for k, v in alignment.items()},
+            coords={**draws, COMPONENT: posterior.coords[COMPONENT]},
+        ),
+        "em": em_fit,
+        "observed_data": xr.Dataset(
+            {"x": ((OBS, FEATURE), np.asarray(observations.values, dtype=np.float64), {"units": unit_text(units)})},
+            coords={**rows, FEATURE: list(names), "unit": (FEATURE, list(units))},
+        ),
+    }
+    if log_likelihood is not None:
+        groups["log_likelihood"] = xr.Dataset({"x": ((CHAIN, DRAW, OBS), log_likelihood)}, coords={**draws, **rows})
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs[META] = json.dumps({"schema_version": SCHEMA_VERSION, **meta})
+    return tree
+
+
+def meta(dt: xr.DataTree) -> dict[str, Any]:
+    """Return what the DataTree says of its making: K, family, resolved prior, seed, versions."""
+    if META not in dt.attrs:
+        raise ValueError(f"the DataTree has no root attribute {META!r}: expected what `sample_posterior` returns.")
+    return json.loads(dt.attrs[META])
+
+
+def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
+    """Write netCDF to a temporary name, then rename: an interrupted run leaves no broken file."""
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(suffix=".nc", prefix=f".{path.stem}-", dir=path.parent)
+    os.close(handle)
+    try:
+        tree.to_netcdf(temporary, engine="h5netcdf")
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def unit_text(units: tuple[str, ...]) -> str:
+    """Units as one attribute: the common unit, or one for each feature."""
+    return units[0] if len(set(units)) == 1 else ", ".join(units)
+
+
+def netcdf_labels(labels: np.ndarray) -> np.ndarray:
+    """Row labels as netCDF takes them: numbers and dates as they are, anything else as text."""
+    labels = np.asarray(labels)
+    return labels if labels.dtype.kind in "iufM" else labels.astype(str)
+
+
+def _coords(K: int, feature_names: tuple[str, ...], units: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        COMPONENT: np.arange(K),
+        FEATURE: list(feature_names),
+        FEATURE_BIS: list(feature_names),
+        "unit": (FEATURE, list(units)),
+    }
