@@ -9,7 +9,9 @@ Data to try: `load_dataset`.
 Importing this package, and fitting by EM, never imports PyMC, PyTensor or ArviZ: names below are loaded when used.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +47,20 @@ _HOME = {
 }
 
 __all__ = [*sorted(_HOME), "priors"]
+
+
+class _Package(ModuleType):
+    """Keep public functions from being hidden by the modules of the same name that they live in.
+
+    Importing ``bayesgmm.density`` sets the module as an attribute here, and `__getattr__` would not be asked again.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in _HOME):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from bayesgmm.covariance import FAMILIES, covariance_family
 from bayesgmm.criteria import criteria
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.observations import as_observations
+from bayesgmm.observations import as_observations, check_components
 
 CRITERIA = ("bic", "aic", "icl")
 
@@ -79,14 +80,23 @@ def compare(
     Returns
     -------
     Comparison
+
+    Raises
+    ------
+    DataError, ValueError
+        Before any fit, when the data cannot be used or has fewer distinct rows than the largest number of components.
     """
-    observations = as_observations(X)
     types = list(FAMILIES) if covariance_type == "all" else covariance_type
     types = [covariance_family(t).name for t in ([types] if isinstance(types, str) else types)]
-    counts = [n_components] if isinstance(n_components, int) else list(n_components)
+    counts = list(n_components) if isinstance(n_components, Iterable) else [n_components]
     grid = [(t, k) for t in types for k in counts]
     if not grid:
-        raise ValueError("nothing to compare: `n_components` is empty.")
+        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
+    for k in counts:
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"`n_components` must be integers of at least 1; received {k!r}.")
+    observations = as_observations(X)
+    check_components(observations, max(counts))
     rows, fits = [], {}
     for done, (kind, k) in enumerate(grid, start=1):
         mixture = GaussianMixture(k, covariance_type=kind, n_init=n_init, random_state=random_state)

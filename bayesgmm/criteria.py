@@ -1,11 +1,12 @@
 """Information criteria of a fitted mixture, all from one pass over the rows.
 
-May import NumPy and the modules below it only.
+May import NumPy, SciPy and the modules below it only.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 
 from bayesgmm.blocks import map_rows
 from bayesgmm.kernel.responsibilities import normalise
@@ -41,12 +42,8 @@ def criteria(observations: Observations, parameters: MixtureParameters, n_parame
     """Criteria of one mixture, in the units of the data, on some rows; weighted rows count by their weight."""
 
     def per_row(log_joint: np.ndarray) -> np.ndarray:
-        joint = log_joint.copy()
         log_density = normalise(log_joint)
-        joint -= log_density
-        # r log r is 0 where r is 0
-        entropy = -np.where(log_joint > 0, log_joint * joint, 0.0).sum(axis=0)
-        return np.stack([log_density, joint.max(axis=0), entropy], axis=1)
+        return np.stack([log_density, np.log(log_joint.max(axis=0)), entr(log_joint).sum(axis=0)], axis=1)
 
     rows = map_rows(per_row, observations, parameters, trailing=(3,))
     weights = np.ones(len(rows)) if observations.weights is None else observations.weights

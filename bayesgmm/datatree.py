@@ -19,6 +19,9 @@ from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
 
 CHAIN, DRAW, COMPONENT, FEATURE, FEATURE_BIS, OBS = "chain", "draw", "component", "feature", "feature_bis", "obs_id"
+UNIT = "unit"
+"""Coordinate along ``feature`` of the observed data."""
+
 SCHEMA_VERSION = 1
 META = "bayesgmm"
 
@@ -58,11 +61,6 @@ class MixtureView:
             raise ValueError("a fitted GaussianMixture keeps no data: pass the rows as `X`.")
         return self.observations
 
-    @property
-    def coords(self) -> dict[str, Any]:
-        """Coordinates of components and features."""
-        return _coords(self.parameters.n_components, self.feature_names, self.units)
-
 
 def view(source: "xr.DataTree | GaussianMixture") -> MixtureView:
     """Read a posterior DataTree or a fitted GaussianMixture.
@@ -80,12 +78,12 @@ def view(source: "xr.DataTree | GaussianMixture") -> MixtureView:
     if not isinstance(source, xr.DataTree):
         raise TypeError(f"expected a posterior (xarray.DataTree) or a fitted GaussianMixture, got {type(source)!r}.")
     parameters = posterior_parameters(source).flat()
-    observed = source["observed_data/x"] if "observed_data" in source.children else None
-    posterior = source["posterior"].to_dataset()
-    names = tuple(str(name) for name in posterior[FEATURE].values)
-    units = tuple(str(u) for u in posterior["unit"].values) if "unit" in posterior.coords else ("",) * len(names)
-    observations = None
+    observed = source["observed_data"].to_dataset()["x"] if "observed_data" in source.children else None
+    names = tuple(str(name) for name in source["posterior"].to_dataset()[FEATURE].values)
+    units, observations = ("",) * len(names), None
     if observed is not None:
+        if UNIT in observed.coords:
+            units = tuple(str(unit) for unit in observed[UNIT].values)
         observations = as_new_observations(observed.transpose(OBS, FEATURE), parameters, names)
     return MixtureView(parameters, True, names, units, observations)
 
@@ -113,7 +111,8 @@ def parameter_dataset(
     lead = (CHAIN, DRAW)[: len(parameters.batch_shape)]
     unit = unit_text(units)
     squared = " x ".join([f"({unit})"] * 2) if unit else ""
-    coords = _coords(parameters.n_components, feature_names, units)
+    # no coordinate beside the dimensions' own: ArviZ stacks variables, and one that only some have would stop it
+    coords = _coords(parameters.n_components, feature_names)
     for dim, size in zip(lead, parameters.batch_shape, strict=True):
         coords[dim] = np.arange(size)
     return xr.Dataset(
@@ -173,7 +172,7 @@ def posterior_datatree(
         "em": em_fit,
         "observed_data": xr.Dataset(
             {"x": ((OBS, FEATURE), np.asarray(observations.values, dtype=np.float64), {"units": unit_text(units)})},
-            coords={**rows, FEATURE: list(names), "unit": (FEATURE, list(units))},
+            coords={**rows, FEATURE: list(names), UNIT: (FEATURE, list(units))},
         ),
     }
     if log_likelihood is not None:
@@ -191,16 +190,12 @@ def meta(dt: xr.DataTree) -> dict[str, Any]:
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
-    """Write netCDF to a temporary name, then rename: an interrupted run leaves no broken file."""
+    """Write netCDF beside its place, then move it there: an interrupted run leaves no broken file."""
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(suffix=".nc", prefix=f".{path.stem}-", dir=path.parent)
-    os.close(handle)
-    try:
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
         tree.to_netcdf(temporary, engine="h5netcdf")
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
     return path
 
 
@@ -215,10 +210,9 @@ def netcdf_labels(labels: np.ndarray) -> np.ndarray:
     return labels if labels.dtype.kind in "iufM" else labels.astype(str)
 
 
-def _coords(K: int, feature_names: tuple[str, ...], units: tuple[str, ...]) -> dict[str, Any]:
+def _coords(K: int, feature_names: tuple[str, ...]) -> dict[str, Any]:
     return {
         COMPONENT: np.arange(K),
         FEATURE: list(feature_names),
         FEATURE_BIS: list(feature_names),
-        "unit": (FEATURE, list(units)),
     }

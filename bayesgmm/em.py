@@ -119,13 +119,16 @@ def maximise(
     covariances, floored = _above_floor(covariances, floor)
     try:
         factors = inverse_cholesky(covariances)
+        singular = _only_rounding(means, covariances, factors) & (not floor.any())
     except ParameterError:
-        component = next(k for k, matrix in enumerate(covariances) if not _positive_definite(matrix))
+        factors, singular = covariances, np.array([not _positive_definite(matrix) for matrix in covariances])
+    if singular.any():
+        component = int(np.argmax(singular))
         raise CollapseError(
             f"component {component} collapsed: its covariance is singular (it expects {N[component]:.3g} rows).",
             component,
             previous,
-        ) from None
+        )
     return MixtureParameters(N / N.sum(), means, covariances, factors), floored
 
 
@@ -206,6 +209,16 @@ def _above_floor(covariances: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray
         clipped = (vectors * np.maximum(values, 1.0)) @ vectors.T
         covariances[k] = 0.5 * (clipped + clipped.T) * (root[:, None] * root[None, :])
     return covariances, tuple(low)
+
+
+def _only_rounding(means: np.ndarray, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Whether a variance of each component, given the other features, is no more than what rounding leaves of zero.
+
+    Moments about the common shift are rounded to eps (mu^2 + sigma^2); a scatter of that size is positive by chance.
+    """
+    pivots = 1.0 / np.diagonal(factors, axis1=-2, axis2=-1) ** 2
+    rounding = np.finfo(np.float64).eps * (means**2 + np.diagonal(covariances, axis1=-2, axis2=-1))
+    return (pivots <= 1e3 * rounding).any(axis=-1)
 
 
 def _positive_definite(matrix: np.ndarray) -> bool:

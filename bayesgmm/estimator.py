@@ -5,7 +5,8 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClusterMixin, DensityMixin
+import pandas as pd
+from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -14,20 +15,18 @@ from bayesgmm import em
 from bayesgmm.blocks import map_rows, single_threaded_blas
 from bayesgmm.covariance import CovarianceFamily, covariance_family
 from bayesgmm.criteria import Criteria, criteria
-from bayesgmm.initialization import METHODS, from_memberships, from_method, with_parts
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.observations import Observations, as_new_observations, as_observations, check_components
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.parameters import MixtureParameters, ParameterError
 from bayesgmm.simulation import draw_rows
-
-MOST_ROWS_NAMED = 6
+from bayesgmm.starting import Start
 
 
 class CollapseWarning(UserWarning):
     """A component of the chosen fit describes a few equal rows rather than a cluster."""
 
 
-class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
+class GaussianMixture(DensityMixin, BaseEstimator):
     """Fit a Gaussian mixture by maximum likelihood (EM).
 
     p(x) = sum_k weights_k N(x | means_k, covariances_k). Names and shapes are scikit-learn's; what differs: `tol`
@@ -219,6 +218,8 @@ class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
         """
         family = covariance_family(covariance_type)
         means = np.asarray(means, dtype=np.float64)
+        if means.ndim != 2:
+            raise ParameterError(f"`means` must have shape (K, D); received {means.shape}.")
         K, D = means.shape
         covariances = family.unpack(np.asarray(covariances, dtype=np.float64), K, D)
         parameters = MixtureParameters.from_covariances(np.asarray(weights), means, covariances)
@@ -252,21 +253,22 @@ class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
     def _fit(self, X: Any, sample_weight: Any) -> Observations:
         family = self._check_settings()
         observations = as_observations(X, weights=sample_weight)
-        validate_data(self, X, skip_check_array=True)
-        self.n_features_in_ = observations.n_features
+        validate_data(self, _header(observations), skip_check_array=True)
         check_components(observations, self.n_components)
         floor = self.reg_covar * family.floor_variances(observations.variances) / observations.scale**2
         random_state = check_random_state(self.random_state)
         seeds = np.random.SeedSequence(random_state.randint(2**31 - 1, size=4).tolist())
-        one_start = self._one_start()
+        requested = self._requested_start()
+        requested.check(observations, self.n_components, family)
         best: em.EMResult | None = None
         with single_threaded_blas():
-            for seed in seeds.spawn(1 if one_start else self.n_init):
-                start = self._start(observations, family, floor, np.random.default_rng(seed))
+            for seed in seeds.spawn(1 if requested.is_one else self.n_init):
                 try:
+                    rng = np.random.default_rng(seed)
+                    start = requested.parameters(observations, self.n_components, family, floor, rng)
                     result = em.run(observations, start, family, tol=self.tol, max_iter=self.max_iter, floor=floor)
                 except em.CollapseError as error:
-                    if one_start or self.n_init == 1:
+                    if requested.is_one or self.n_init == 1:
                         raise self._with_rows(error, observations) from None
                     continue
                 if best is None or (result.admissible, result.log_likelihood) > (best.admissible, best.log_likelihood):
@@ -292,45 +294,13 @@ class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= float(value) < 1:
                 raise ValueError(f"`{name}` must be a number in [0, 1); received {value!r}.")
-        if isinstance(self.init_params, str) and self.init_params not in METHODS:
-            raise ValueError(
-                f"`init_params` must be one of {', '.join(map(repr, METHODS))}, labels, responsibilities or a fitted "
-                f"GaussianMixture; received {self.init_params!r}."
-            )
         return covariance_family(self.covariance_type)
 
-    def _one_start(self) -> bool:
-        """Whether every start would be the same."""
-        given = not isinstance(self.init_params, str)
-        all_parts = not any(part is None for part in (self.weights_init, self.means_init, self.precisions_init))
-        return given or all_parts or self._continues()
-
-    def _continues(self) -> bool:
-        return self.warm_start and "_parameters" in self.__dict__
-
-    def _start(
-        self, observations: Observations, family: CovarianceFamily, floor: np.ndarray, rng: np.random.Generator
-    ) -> MixtureParameters:
-        K = self.n_components
-        if self._continues():
-            return self._given_start(self._parameters, "the fit to warm-start from", observations)
-        if isinstance(self.init_params, GaussianMixture):
-            return self._given_start(self.init_params.parameters_, "`init_params`", observations)
-        if not isinstance(self.init_params, str):
-            start = from_memberships(observations, self.init_params, K, family, floor)
-        else:
-            start = from_method(observations, self.init_params, K, family, floor, rng)
-        parts = (self.weights_init, self.means_init, self.precisions_init)
-        return start if all(part is None for part in parts) else with_parts(observations, start, family, *parts)
-
-    def _given_start(self, parameters: MixtureParameters, what: str, observations: Observations) -> MixtureParameters:
-        wanted = (self.n_components, observations.n_features)
-        if parameters.means.shape != wanted:
-            raise ValueError(
-                f"{what} has {parameters.n_components} components in {parameters.n_features} features; "
-                f"expected {wanted[0]} in {wanted[1]}."
-            )
-        return observations.to_standard(parameters)
+    def _requested_start(self) -> Start:
+        if self.warm_start and "_parameters" in self.__dict__:
+            return Start(self._parameters)
+        origin = self.init_params.parameters_ if isinstance(self.init_params, GaussianMixture) else self.init_params
+        return Start(origin, self.weights_init, self.means_init, self.precisions_init)
 
     def _keep(self, result: em.EMResult, observations: Observations, family: CovarianceFamily) -> None:
         self._set_parameters(observations.from_standard(result.parameters), family)
@@ -356,7 +326,7 @@ class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
             warnings.warn(result.status.value, ConvergenceWarning, stacklevel=4)
         elif result.status is em.Status.COLLAPSED:
             labels = _labels(observations, self._parameters)
-            named = "; ".join(f"component {k}: {_name_rows(labels == k, observations)}" for k in result.floored)
+            named = "; ".join(f"component {k}: {observations.name_rows(labels == k)}" for k in result.floored)
             warnings.warn(f"{result.status.value} {named}.", CollapseWarning, stacklevel=4)
 
     def _with_rows(self, error: em.CollapseError, observations: Observations) -> em.CollapseError:
@@ -364,7 +334,7 @@ class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
         if error.parameters is None:
             return error
         labels = _labels(observations, observations.from_standard(error.parameters))
-        rows = _name_rows(labels == error.component, observations)
+        rows = observations.name_rows(labels == error.component)
         return em.CollapseError(
             f"{error} Its rows: {rows}. Use fewer components, another start, a simpler `covariance_type`, or a "
             "positive `reg_covar`.",
@@ -375,15 +345,15 @@ class GaussianMixture(ClusterMixin, DensityMixin, BaseEstimator):
     def _observe(self, X: Any) -> Observations:
         check_is_fitted(self)
         observations = as_new_observations(X, self._parameters, self._feature_names)
-        validate_data(self, X, skip_check_array=True, reset=False)
+        validate_data(self, _header(observations), skip_check_array=True, reset=False)
         return observations
+
+
+def _header(observations: Observations) -> np.ndarray | pd.DataFrame:
+    """No rows of the same features: what scikit-learn needs to remember or check names, whatever the kind of table."""
+    nothing = np.empty((0, observations.n_features))
+    return pd.DataFrame(nothing, columns=list(observations.feature_names)) if observations.named else nothing
 
 
 def _labels(observations: Observations, parameters: MixtureParameters) -> np.ndarray:
     return map_rows(lambda log_joint: log_joint.argmax(axis=0), observations, parameters, dtype=np.intp)
-
-
-def _name_rows(chosen: np.ndarray, observations: Observations) -> str:
-    labels = [str(label) for label in observations.row_labels[chosen][:MOST_ROWS_NAMED]]
-    more = int(chosen.sum()) - len(labels)
-    return f"rows {', '.join(labels)}" + (f" and {more} more" if more > 0 else "")

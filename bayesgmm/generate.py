@@ -1,5 +1,7 @@
 """New data like the old: posterior predictive datasets, parameter uncertainty included."""
 
+from numbers import Integral
+
 import numpy as np
 import xarray as xr
 
@@ -39,14 +41,14 @@ def generate(
     Raises
     ------
     ValueError
-        When a count is not positive, or `n_obs` is left out and no data is kept.
+        When a count is not a positive integer, or `n_obs` is left out and no data is kept.
     """
     mixture = view(dt)
     if n_obs is None:
         n_obs = mixture.observe(None).n_rows
     for name, value in (("n_obs", n_obs), ("n_datasets", n_datasets)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be at least 1; received {value}.")
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"`{name}` must be an integer of at least 1; received {value!r}.")
     rng = np.random.default_rng(random_seed)
     S = mixture.parameters.batch_shape[0]
     draws = rng.choice(S, size=n_datasets, replace=n_datasets > S)
@@ -62,7 +64,6 @@ def generate(
             DRAW: np.arange(n_datasets),
             OBS: np.arange(n_obs),
             FEATURE: list(mixture.feature_names),
-            "unit": (FEATURE, list(mixture.units)),
         },
     )
     return xr.DataTree.from_dict({"posterior_predictive": data})

@@ -5,11 +5,12 @@ columns divided by their standard deviation, so that a start does not depend on 
 NumPy, scikit-learn and the modules below it only.
 """
 
+import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.covariance import CovarianceFamily
@@ -24,34 +25,35 @@ LEAST_SPREAD = 1e-3
 """A start whose component has less than this share of the data's variance in some direction is widened to it."""
 
 
-def kmeans(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+def kmeans(rows: np.ndarray, weights: np.ndarray | None, K: int, rng: np.random.Generator) -> np.ndarray:
     """Hard clusters of Lloyd's algorithm from k-means++ seeds, (n, K)."""
     seed = int(rng.integers(2**31 - 1))
-    # Lloyd's own threads add in an order that depends on the number of cores
-    with threadpool_limits(1):
-        fitted = KMeans(K, n_init=1, random_state=seed).fit(rows)
+    # Lloyd's own threads add in an order that depends on the number of cores; too few clusters are seen to below
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = KMeans(K, n_init=1, random_state=seed).fit(rows, sample_weight=weights)
     return np.eye(K)[fitted.labels_]
 
 
-def nearest_seed(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+def nearest_seed(rows: np.ndarray, weights: np.ndarray | None, K: int, rng: np.random.Generator) -> np.ndarray:
     """Rows to the nearest of K k-means++ seeds (Arthur & Vassilvitskii 2007), (n, K)."""
-    seeds, _ = kmeans_plusplus(rows, K, random_state=int(rng.integers(2**31 - 1)))
+    seeds, _ = kmeans_plusplus(rows, K, sample_weight=weights, random_state=int(rng.integers(2**31 - 1)))
     return _nearest(rows, seeds)
 
 
-def nearest_row(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+def nearest_row(rows: np.ndarray, weights: np.ndarray | None, K: int, rng: np.random.Generator) -> np.ndarray:
     """Rows to the nearest of K distinct rows drawn at random, (n, K)."""
     distinct = np.unique(rows, axis=0)
     return _nearest(rows, distinct[rng.choice(len(distinct), K, replace=False)])
 
 
-def random_memberships(rows: np.ndarray, K: int, rng: np.random.Generator) -> np.ndarray:
+def random_memberships(rows: np.ndarray, weights: np.ndarray | None, K: int, rng: np.random.Generator) -> np.ndarray:
     """Uniform random numbers, normalised: the classical recipe, (n, K)."""
     responsibilities = rng.random((len(rows), K))
     return responsibilities / responsibilities.sum(axis=1, keepdims=True)
 
 
-METHODS: dict[str, Callable[[np.ndarray, int, np.random.Generator], np.ndarray]] = {
+METHODS: dict[str, Callable[[np.ndarray, np.ndarray | None, int, np.random.Generator], np.ndarray]] = {
     "kmeans": kmeans,
     "k-means++": nearest_seed,
     "random_from_data": nearest_row,
@@ -77,70 +79,14 @@ def from_method(
     # scale by column, not by the common scalar: k-means must not see units
     spread = np.sqrt(observations.variances)
     rows = (sample.values - observations.shift) / spread
-    responsibilities = METHODS[method](rows, n_components, rng)
+    responsibilities = METHODS[method](rows, sample.weights, n_components, rng)
+    if not responsibilities.any(axis=0).all():
+        # distances cannot tell rows apart that differ in their last digits; comparing them can
+        responsibilities = nearest_row(rows, sample.weights, n_components, rng)
     statistics = statistics_of(sample, responsibilities, diagonal=family.diagonal)
     variances = family.floor_variances(observations.variances) / observations.scale**2
     wide = np.maximum(floor, LEAST_SPREAD * variances)
     return maximise(statistics, family, wide)[0]
-
-
-def from_memberships(
-    observations: Observations, memberships: np.ndarray, n_components: int, family: CovarianceFamily, floor: np.ndarray
-) -> MixtureParameters:
-    """Return the M-step of given labels (N,) or responsibilities (N, K), exactly, in standard coordinates.
-
-    Raises
-    ------
-    ValueError
-        When the shape, the labels or the sums are wrong.
-    """
-    memberships = np.asarray(memberships)
-    N, K = observations.n_rows, n_components
-    if memberships.shape[:1] != (N,) or memberships.ndim > 2:
-        raise ValueError(
-            f"`init_params` must be labels ({N},) or responsibilities ({N}, {K}) for the {N} rows; "
-            f"received shape {memberships.shape}."
-        )
-    if memberships.ndim == 1:
-        labels, codes = np.unique(memberships, return_inverse=True)
-        if len(labels) != K:
-            raise ValueError(f"`init_params` has {len(labels)} distinct labels, but n_components={K}: give K labels.")
-        return maximise(statistics_of(observations, codes, diagonal=family.diagonal), family, floor)[0]
-    memberships = memberships.astype(np.float64, copy=False)
-    if memberships.shape[1] != K:
-        raise ValueError(f"`init_params` has {memberships.shape[1]} columns, but n_components={K}.")
-    if not (memberships >= 0).all() or not np.allclose(memberships.sum(axis=1), 1.0, atol=1e-6):
-        raise ValueError("responsibilities in `init_params` must be non-negative and each row must sum to one.")
-    return maximise(statistics_of(observations, memberships, diagonal=family.diagonal), family, floor)[0]
-
-
-def with_parts(
-    observations: Observations,
-    start: MixtureParameters,
-    family: CovarianceFamily,
-    weights: Any,
-    means: Any,
-    precisions: Any,
-) -> MixtureParameters:
-    """Put given weights (K,), means (K, D) or precisions, in the units of the data, in place of those of a start.
-
-    Raises
-    ------
-    ValueError
-        When a shape is wrong or a precision is not positive definite.
-    """
-    base = observations.from_standard(start)
-    K, D = base.means.shape
-    covariances = base.covariances
-    if precisions is not None:
-        packed = _shaped("precisions_init", precisions, family.pack(covariances).shape)
-        covariances = np.linalg.inv(family.unpack(packed, K, D))
-    given = MixtureParameters.from_covariances(
-        base.weights if weights is None else _shaped("weights_init", weights, (K,)),
-        base.means if means is None else _shaped("means_init", means, (K, D)),
-        covariances,
-    )
-    return observations.to_standard(given)
 
 
 def statistics_of(observations: Observations, memberships: np.ndarray, *, diagonal: bool) -> SufficientStatistics:
@@ -168,7 +114,9 @@ def _sample(observations: Observations, rng: np.random.Generator) -> Observation
     if observations.weights is None:
         if observations.n_rows <= MOST_ROWS:
             return observations
-        return observations.take(np.sort(rng.choice(observations.n_rows, MOST_ROWS, replace=False)))
+        # one row from each of MOST_ROWS equal stretches: unlike a draw from all rows, it needs no list of them
+        edges = observations.n_rows * np.arange(MOST_ROWS + 1) // MOST_ROWS
+        return observations.take(rng.integers(edges[:-1], edges[1:]))
     present = np.flatnonzero(observations.weights)
     if len(present) <= MOST_ROWS:
         return observations.take(present)
@@ -177,12 +125,6 @@ def _sample(observations: Observations, rng: np.random.Generator) -> Observation
 
 
 def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    distances = (centers**2).sum(axis=1) - 2 * rows @ centers.T
+    # differences before squares: a centre is a row, and must be nearest to itself however close another centre is
+    distances = np.stack([((rows - center) ** 2).sum(axis=1) for center in centers], axis=1)
     return np.eye(len(centers))[distances.argmin(axis=1)]
-
-
-def _shaped(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(value, dtype=np.float64)
-    if array.shape != shape:
-        raise ValueError(f"`{name}` must have shape {shape}; received {array.shape}.")
-    return array

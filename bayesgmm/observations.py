@@ -1,17 +1,27 @@
 """The data of a mixture: values, names, and the one shift and scale chosen once.
 
-May import NumPy and the modules below it only.
+May import NumPy, pandas and the modules below it only.
 """
 
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.tables import DataError, default_names, read_table
 
 BLOCK_ROWS = 8192
+
+MOST_VARIANCE = 1e200
+"""Columns with more variance than this, or less than its inverse, overflow when squared or inverted."""
+
+
+MOST_ROWS_NAMED = 6
+
+MOST_SPREADS = 1e75
+"""Rows further from a mixture than this many of its spreads overflow when squared and divided by a small variance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +43,10 @@ class Observations:
         Column variances (maximum likelihood, divisor N), in squared units.
     feature_names, units : tuple of D str
         Names of the columns; ``""`` for an unknown unit.
-    row_labels : (N,) array
-        Label of each row.
+    named : bool
+        Whether the names are the table's own; otherwise they are x0, x1, ...
+    row_labels : pandas.Index, (N,)
+        Label of each row; an index, because a range of a million numbers takes no memory as one.
     weights : (N,) float64, non-negative, or None
         Row weights; None is one for each row.
     missing, errors, known_labels : None
@@ -48,7 +60,8 @@ class Observations:
     variances: np.ndarray
     feature_names: tuple[str, ...]
     units: tuple[str, ...]
-    row_labels: np.ndarray
+    named: bool
+    row_labels: pd.Index
     weights: np.ndarray | None = None
     missing: None = None
     errors: None = None
@@ -99,6 +112,12 @@ class Observations:
     def from_standard(self, parameters: MixtureParameters) -> MixtureParameters:
         """Parameters of x, from those of y = (x - shift) / scale."""
         return parameters.affine(-self.shift / self.scale, 1.0 / self.scale)
+
+    def name_rows(self, chosen: np.ndarray) -> str:
+        """Name the rows of a mask (N,), the first few of them, for a message."""
+        labels = [str(label) for label in self.row_labels[chosen][:MOST_ROWS_NAMED]]
+        more = int(chosen.sum()) - len(labels)
+        return f"rows {', '.join(labels)}" + (f" and {more} more" if more > 0 else "")
 
     def take(self, index: np.ndarray) -> "Observations":
         """Return some of the rows, seen from the same shift and scale."""
@@ -153,20 +172,20 @@ def as_observations(
             raise DataError(f"`{name}` was given; mixtures here take complete, exact, unlabelled rows: leave it out.")
     if isinstance(X, Observations):
         return X
-    values, names, _, units, row_labels = read_table(X)
+    values, names, named, units, row_labels = read_table(X)
     _check_shape(values)
     _check_finite(values, names, row_labels)
     row_weights = None if weights is None else _check_weights(weights, len(values))
-    _check_not_constant(values, names)
+    _check_not_constant(values, names, row_weights)
     shift, variances = _moments(values, row_weights)
     for name, variance in zip(names, variances, strict=True):
-        if not 0 < variance < np.inf:
+        if not 1 / MOST_VARIANCE < variance < MOST_VARIANCE:
             raise DataError(
                 f"column {name!r} has variance {variance:g}, which double precision cannot work with: "
                 "rescale the column (change its unit)."
             )
     scale = float(np.sqrt(variances.mean()))
-    return Observations(values, shift, scale, variances, names, units, row_labels, row_weights)
+    return Observations(values, shift, scale, variances, names, units, named, row_labels, row_weights)
 
 
 def as_new_observations(
@@ -204,7 +223,8 @@ def as_new_observations(
     variances = (variances + np.einsum("sk,skd->sd", flat.weights, (flat.means - centre[:, None]) ** 2)).mean(axis=0)
     scale = float(np.sqrt(variances.mean()))
     shift = centre.mean(axis=0)
-    return Observations(values, shift, scale, variances, feature_names, units, row_labels, row_weights)
+    _check_within_reach(values, shift, scale, names, row_labels)
+    return Observations(values, shift, scale, variances, feature_names, units, named, row_labels, row_weights)
 
 
 def check_components(observations: Observations, n_components: int) -> None:
@@ -215,15 +235,18 @@ def check_components(observations: Observations, n_components: int) -> None:
     DataError
         With the number of distinct rows.
     """
-    if observations.n_rows < n_components:
+    present = None if observations.weights is None else observations.weights > 0
+    n_rows = observations.n_rows if present is None else int(present.sum())
+    if n_rows < n_components:
         raise DataError(
             f"n_components={n_components} needs at least {n_components} rows; "
-            f"received n_samples = {observations.n_rows}: lower `n_components` or add rows."
+            f"received n_samples = {n_rows}: lower `n_components` or add rows."
         )
     distinct: set[bytes] = set()
     for rows in row_slices(observations.n_rows, 256):
         # +0.0 makes -0.0 and 0.0 the same bytes
-        distinct.update(row.tobytes() for row in np.ascontiguousarray(observations.values[rows] + 0.0))
+        block = observations.values[rows] if present is None else observations.values[rows][present[rows]]
+        distinct.update(row.tobytes() for row in np.ascontiguousarray(block + 0.0))
         if len(distinct) >= n_components:
             return
     raise DataError(
@@ -240,7 +263,7 @@ def _check_shape(values: np.ndarray) -> None:
         raise DataError(f"0 sample(s) (shape={values.shape}) while a minimum of 1 is required: the table has no rows.")
 
 
-def _check_finite(values: np.ndarray, names: tuple[str, ...], row_labels: np.ndarray) -> None:
+def _check_finite(values: np.ndarray, names: tuple[str, ...], row_labels: pd.Index) -> None:
     if values.dtype.kind != "f":
         return
     for rows in row_slices(len(values)):
@@ -256,8 +279,26 @@ def _check_finite(values: np.ndarray, names: tuple[str, ...], row_labels: np.nda
             )
 
 
+def _check_within_reach(
+    values: np.ndarray, shift: np.ndarray, scale: float, names: tuple[str, ...], row_labels: pd.Index
+) -> None:
+    """Refuse rows so far away that squared distances overflow."""
+    with np.errstate(over="ignore"):
+        furthest = np.maximum(values.max(axis=0) - shift, shift - values.min(axis=0)) / scale
+    if (furthest > MOST_SPREADS).any():
+        j = int(np.argmax(furthest))
+        n = int(np.argmax(np.abs(values[:, j] - shift[j])))
+        raise DataError(
+            f"column {names[j]!r}, row {row_labels[n]}: {values[n, j]:g} is {furthest[j]:.0e} spreads away, "
+            "and double precision has no density there: check the value."
+        )
+
+
 def _check_weights(weights: Any, n_rows: int) -> np.ndarray:
-    weights = np.asarray(weights, dtype=np.float64)
+    try:
+        weights = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"row weights (`sample_weight`) must be numbers ({error}).") from None
     if weights.ndim == 0:
         weights = np.full(n_rows, float(weights))
     if weights.shape != (n_rows,):
@@ -274,20 +315,28 @@ def _check_weights(weights: Any, n_rows: int) -> np.ndarray:
 def _check_features(names: tuple[str, ...], expected: tuple[str, ...], *, named: bool) -> None:
     if len(names) != len(expected):
         raise DataError(
-            f"X has {len(names)} features, but the mixture is expecting {len(expected)} features as input "
+            f"X has {len(names)} features, but GaussianMixture is expecting {len(expected)} features as input "
             f"({', '.join(expected)})."
         )
-    if named and names != expected and expected != default_names(len(expected)):
+    unnamed = expected == default_names(len(expected))
+    if named and names != expected and (not unnamed or set(names) == set(expected)):
         raise DataError(
             f"the columns are {list(names)}, but the mixture was fitted to {list(expected)}: "
             "pass the same columns in the same order."
         )
 
 
-def _check_not_constant(values: np.ndarray, names: tuple[str, ...]) -> None:
-    if len(values) < 2:
+def _check_not_constant(values: np.ndarray, names: tuple[str, ...], weights: np.ndarray | None) -> None:
+    n_rows = len(values) if weights is None else np.count_nonzero(weights)
+    if n_rows < 2:
         raise DataError("n_samples = 1 (1 sample): a mixture needs at least 2 rows to have a spread.")
-    for j, (low, high) in enumerate(zip(values.min(axis=0), values.max(axis=0), strict=True)):
+    lowest, highest = np.full(values.shape[1], np.inf), np.full(values.shape[1], -np.inf)
+    for rows in row_slices(len(values)):
+        block = values[rows] if weights is None else values[rows][weights[rows] > 0]
+        if len(block):
+            np.minimum(lowest, block.min(axis=0), out=lowest)
+            np.maximum(highest, block.max(axis=0), out=highest)
+    for j, (low, high) in enumerate(zip(lowest, highest, strict=True)):
         if low == high:
             raise DataError(f"column {names[j]!r} is constant (every value is {low}): it has no density; leave it out.")
 

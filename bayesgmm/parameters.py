@@ -50,12 +50,16 @@ class MixtureParameters:
                 "weights (..., K), means (..., K, D) and covariances (..., K, D, D) must agree, received shapes "
                 f"{weights.shape}, {means.shape}, {covariances.shape}."
             )
-        if not np.isfinite(means).all():
-            raise ParameterError("`means` must be finite numbers.")
+        for name, values in (("means", means), ("covariances", covariances)):
+            if not np.isfinite(values).all():
+                raise ParameterError(f"`{name}` must be finite numbers.")
         total = weights.sum(axis=-1)
         if not (weights >= 0).all() or not np.allclose(total, 1.0, atol=1e-6):
             raise ParameterError(f"`weights` must be non-negative and sum to one, received {weights}.")
-        if not np.allclose(covariances, np.swapaxes(covariances, -1, -2), rtol=1e-6):
+        spread = np.sqrt(np.abs(np.diagonal(covariances, axis1=-2, axis2=-1)))
+        # relative to the two features' own spreads: an absolute tolerance would see nothing in small units
+        allowed = 1e-6 * spread[..., :, None] * spread[..., None, :]
+        if (np.abs(covariances - np.swapaxes(covariances, -1, -2)) > allowed).any():
             raise ParameterError("`covariances` must be symmetric: average each with its transpose.")
         return cls(weights / total[..., None], means, covariances, inverse_cholesky(covariances))
 

@@ -25,14 +25,14 @@ class Table(NamedTuple):
         Whether the names are the table's own; otherwise they are x0, x1, ...
     units : tuple of D str
         ``""`` where unknown.
-    row_labels : (N,) array
+    row_labels : pandas.Index, (N,)
     """
 
     values: np.ndarray
     names: tuple[str, ...]
     named: bool
     units: tuple[str, ...]
-    row_labels: np.ndarray
+    row_labels: pd.Index
 
 
 def _is(X: Any, module: str, *classes: str) -> bool:
@@ -49,17 +49,17 @@ def read_table(X: Any) -> Table:
     DataError
         When it is not 2-D, or a column is not numeric; the column is named.
     TypeError
-        When it is sparse.
+        When it is sparse, or holds objects that are no numbers.
     """
     if _is(X, "scipy.sparse", "sparray", "spmatrix"):
         raise TypeError("Sparse data was passed, but mixtures need dense rows: use X.toarray() to convert it.")
     units: tuple[str, ...] | None = None
-    row_labels: np.ndarray | None = None
+    row_labels: pd.Index | None = None
     names: tuple[str, ...] | None = None
     if _is(X, "xarray", "DataArray"):
         values, names, units, row_labels = _read_dataarray(X)
     elif isinstance(X, pd.Series):
-        names, row_labels = (str(X.name) if X.name is not None else "x0",), X.index.to_numpy()
+        names, row_labels = (str(X.name) if X.name is not None else "x0",), _index_labels(X.index)
         values = _frame_values(X.to_frame(names[0]))
     elif isinstance(X, pd.DataFrame):
         names, row_labels = tuple(str(c) for c in X.columns), _index_labels(X.index)
@@ -70,7 +70,7 @@ def read_table(X: Any) -> Table:
     elif _is(X, "polars", "Series"):
         return read_table(X.to_frame())
     else:
-        values = np.asarray(X)
+        values = _array_values(X)
         if values.ndim == 1:
             raise DataError(
                 f"Expected 2D array, got 1D array instead (shape {values.shape}). Reshape your data either using "
@@ -79,10 +79,7 @@ def read_table(X: Any) -> Table:
     if np.iscomplexobj(values):
         raise DataError("Complex data not supported: mixtures need real numbers; pass real and imaginary parts apart.")
     if values.dtype.kind not in "fiu":
-        try:
-            values = values.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"`X` must hold numbers, received dtype {values.dtype} ({error}).") from None
+        values = _to_numbers(values, names)
     if values.dtype == np.float16 or values.dtype.itemsize > 8:
         values = values.astype(np.float64)
     if values.ndim != 2:
@@ -98,11 +95,11 @@ def read_table(X: Any) -> Table:
         names,
         named,
         units if units is not None else ("",) * D,
-        row_labels if row_labels is not None else np.arange(len(values)),
+        row_labels if row_labels is not None else pd.RangeIndex(len(values)),
     )
 
 
-def _read_dataarray(X: Any) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...], np.ndarray]:
+def _read_dataarray(X: Any) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...], pd.Index]:
     values = np.asarray(X.values)
     if values.ndim == 1:
         names: tuple[str, ...] = (str(X.name) if X.name is not None else "x0",)
@@ -118,8 +115,40 @@ def _read_dataarray(X: Any) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...
     else:
         raise DataError(f"`X` must be 2-D (rows by features), received {values.ndim} dimensions, shape {values.shape}.")
     rows = X.dims[0]
-    labels = X.indexes[rows].to_numpy() if rows in X.indexes else np.arange(len(values))
+    labels = _index_labels(X.indexes[rows]) if rows in X.indexes else pd.RangeIndex(len(values))
     return values, names, units, labels
+
+
+def _array_values(X: Any) -> np.ndarray:
+    if isinstance(X, np.ma.MaskedArray):
+        # np.asarray would drop the mask, and what it hides would be fitted
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise DataError(f"`X` must be a table, with rows of one length ({error}).") from None
+
+
+def _to_numbers(values: np.ndarray, names: tuple[str, ...] | None) -> np.ndarray:
+    """Float64 of objects or text; what is not a number is refused, and its column named."""
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        column = ""
+        if values.ndim == 2:
+            name = (names or default_names(values.shape[1]))[_first_text_column(values)]
+            column = f"column {name!r} is not numeric: "
+        message = f"{column}`X` must hold numbers, received dtype {values.dtype} ({error})."
+        raise TypeError(message) if isinstance(error, TypeError) else DataError(message) from None
+
+
+def _first_text_column(values: np.ndarray) -> int:
+    for j, column in enumerate(values.T):
+        try:
+            column.astype(np.float64)
+        except (TypeError, ValueError):
+            return j
+    raise AssertionError("every column alone is numeric, but the table is not.")
 
 
 def default_names(D: int) -> tuple[str, ...]:
@@ -127,10 +156,10 @@ def default_names(D: int) -> tuple[str, ...]:
     return tuple(f"x{j}" for j in range(D))
 
 
-def _index_labels(index: pd.Index) -> np.ndarray:
+def _index_labels(index: pd.Index) -> pd.Index:
     if isinstance(index, pd.MultiIndex):
-        return np.array(["/".join(str(part) for part in key) for key in index], dtype=object)
-    return index.to_numpy()
+        return pd.Index(["/".join(str(part) for part in key) for key in index], dtype=object)
+    return index
 
 
 def _frame_values(frame: pd.DataFrame) -> np.ndarray:

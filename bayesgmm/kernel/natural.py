@@ -31,8 +31,9 @@ def natural_parameters(parameters: MixtureParameters, *, diagonal: bool) -> np.n
     U, means = parameters.precision_cholesky, parameters.means
     D = parameters.n_features
     linear_root = np.einsum("...ij,...i->...j", U, means)
+    # an empty component is out of reach, by a finite distance: infinity times zero would be NaN
     constant = (
-        parameters.log_weights
+        np.maximum(parameters.log_weights, -1e300)
         - 0.5 * D * LOG_2PI
         + parameters.log_det_precision_cholesky
         - 0.5 * (linear_root**2).sum(axis=-1)

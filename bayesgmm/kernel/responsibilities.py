@@ -21,11 +21,13 @@ def normalise(log_joint: np.ndarray) -> np.ndarray:
     (..., B) float64
         log p_n; minus infinity, with responsibilities NaN, for a row that no component can reach.
     """
-    largest = log_joint.max(axis=-2)
+    # finite, so that a row out of reach is -inf minus a number, which exp makes 0, and not -inf minus -inf
+    largest = np.maximum(log_joint.max(axis=-2), np.finfo(np.float64).min)
     log_joint -= largest[..., None, :]
     np.exp(log_joint, out=log_joint)
     total = log_joint.sum(axis=-2)
-    log_joint *= (1.0 / total)[..., None, :]
-    np.log(total, out=total)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_joint *= (1.0 / total)[..., None, :]
+        np.log(total, out=total)
     total += largest
     return total

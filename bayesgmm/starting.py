@@ -1,0 +1,171 @@
+"""The start that a user asked for: a method, memberships or a mixture, with parts of it given.
+
+Everything given is checked before any work. May import NumPy and the modules below it only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesgmm.covariance import CovarianceFamily
+from bayesgmm.em import CollapseError, maximise
+from bayesgmm.initialization import METHODS, from_method, statistics_of
+from bayesgmm.observations import Observations
+from bayesgmm.parameters import MixtureParameters, ParameterError, inverse_cholesky
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What was asked for.
+
+    Attributes
+    ----------
+    origin : str, MixtureParameters, labels (N,) or responsibilities (N, K)
+        A name of `METHODS`, a mixture in the units of the data, or memberships.
+    weights, means, precisions : array or None
+        Parts that replace those of `origin`: (K,), (K, D), and precisions in the shape of the family.
+    """
+
+    origin: Any
+    weights: Any = None
+    means: Any = None
+    precisions: Any = None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether every start would be the same, so that more than one is no use."""
+        return not isinstance(self.origin, str) or all(part is not None for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        return self.weights, self.means, self.precisions
+
+    def check(self, observations: Observations, n_components: int, family: CovarianceFamily) -> None:
+        """Refuse what does not fit the rows, the components or the family.
+
+        Raises
+        ------
+        ValueError
+            Naming the argument, what was expected and what came.
+        """
+        K, D = n_components, observations.n_features
+        if isinstance(self.origin, str):
+            if self.origin not in METHODS:
+                raise ValueError(
+                    f"`init_params` must be one of {', '.join(map(repr, METHODS))}, labels, responsibilities or a "
+                    f"fitted GaussianMixture; received {self.origin!r}."
+                )
+        elif isinstance(self.origin, MixtureParameters):
+            if self.origin.means.shape != (K, D):
+                raise ValueError(
+                    f"the start (`init_params`, or the fit of `warm_start`) has {self.origin.n_components} components "
+                    f"in {self.origin.n_features} features; expected {K} in {D}."
+                )
+        else:
+            _check_memberships(np.asarray(self.origin), observations.n_rows, K)
+        spread = family.unpack(family.pack(np.repeat(np.eye(D)[None], K, axis=0)), K, D)
+        some = MixtureParameters.from_covariances(np.full(K, 1 / K), np.zeros((K, D)), spread)
+        self._with_parts(observations, some, family)
+
+    def parameters(
+        self,
+        observations: Observations,
+        n_components: int,
+        family: CovarianceFamily,
+        floor: np.ndarray,
+        rng: np.random.Generator,
+    ) -> MixtureParameters:
+        """Make the start, in standard coordinates; `check` comes first.
+
+        Raises
+        ------
+        CollapseError
+            When given memberships make a component without spread and there is no floor; its rows are named.
+        """
+        if isinstance(self.origin, MixtureParameters):
+            start = within_family(observations.to_standard(self.origin), family)
+        elif isinstance(self.origin, str):
+            start = from_method(observations, self.origin, n_components, family, floor, rng)
+        else:
+            start = from_memberships(observations, np.asarray(self.origin), family, floor)
+        return self._with_parts(observations, start, family)
+
+    def _with_parts(
+        self, observations: Observations, start: MixtureParameters, family: CovarianceFamily
+    ) -> MixtureParameters:
+        if all(part is None for part in self._parts):
+            return start
+        base = observations.from_standard(start)
+        K, D = base.means.shape
+        weights, means, covariances = base.weights, base.means, base.covariances
+        if self.precisions is not None:
+            packed = _shaped("precisions_init", self.precisions, family.pack(covariances).shape)
+            covariances = _inverse(family.unpack(packed, K, D))
+        if self.weights is not None:
+            weights = _shaped("weights_init", self.weights, (K,))
+        if self.means is not None:
+            means = _shaped("means_init", self.means, (K, D))
+        try:
+            given = MixtureParameters.from_covariances(weights, means, covariances)
+        except ParameterError as error:
+            raise ParameterError(f"`weights_init`, `means_init` or `precisions_init` is no mixture: {error}") from None
+        return observations.to_standard(given)
+
+
+def within_family(start: MixtureParameters, family: CovarianceFamily) -> MixtureParameters:
+    """Return the mixture of the family nearest to a start: the M-step of as many rows as the weights say."""
+    weights = np.maximum(start.weights, np.finfo(np.float64).eps)
+    scatter = weights[:, None, None] * start.covariances
+    if family.diagonal:
+        scatter = np.diagonal(scatter, axis1=-2, axis2=-1)
+    covariances = family.maximise(scatter, weights)
+    return MixtureParameters(start.weights, start.means, covariances, inverse_cholesky(covariances))
+
+
+def from_memberships(
+    observations: Observations, memberships: np.ndarray, family: CovarianceFamily, floor: np.ndarray
+) -> MixtureParameters:
+    """Return the M-step of given labels (N,) or responsibilities (N, K), exactly, in standard coordinates.
+
+    Components are in the order of the sorted labels.
+    """
+    codes = memberships
+    if memberships.ndim == 1:
+        codes = np.unique(memberships, return_inverse=True)[1]
+    try:
+        return maximise(statistics_of(observations, codes, diagonal=family.diagonal), family, floor)[0]
+    except CollapseError as error:
+        labels = codes if codes.ndim == 1 else codes.argmax(axis=1)
+        rows = observations.name_rows(labels == error.component)
+        raise CollapseError(f"{error} The start gives it {rows}.", error.component) from None
+
+
+def _check_memberships(memberships: np.ndarray, N: int, K: int) -> None:
+    if memberships.shape[:1] != (N,) or memberships.ndim > 2:
+        raise ValueError(
+            f"`init_params` must be labels ({N},) or responsibilities ({N}, {K}) for the {N} rows; "
+            f"received shape {memberships.shape}."
+        )
+    if memberships.ndim == 1:
+        n_labels = len(np.unique(memberships))
+        if n_labels != K:
+            raise ValueError(f"`init_params` has {n_labels} distinct labels, but n_components={K}: give K labels.")
+    elif memberships.shape[1] != K:
+        raise ValueError(f"`init_params` has {memberships.shape[1]} columns, but n_components={K}.")
+    elif not (memberships >= 0).all() or not np.allclose(memberships.sum(axis=1), 1.0, atol=1e-6):
+        raise ValueError("responsibilities in `init_params` must be non-negative and each row must sum to one.")
+
+
+def _inverse(precisions: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.inv(precisions)
+    except np.linalg.LinAlgError:
+        raise ParameterError("`precisions_init` must be positive definite; one of its matrices is singular.") from None
+
+
+def _shaped(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"`{name}` must have shape {shape}; received {array.shape}.")
+    return array

@@ -1,0 +1,199 @@
+"""What cannot be fitted is refused before any work, with the column, the row or the argument named."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from bayesgmm import blocks, em
+from bayesgmm.compare import compare
+from bayesgmm.estimator import CollapseWarning, GaussianMixture
+from bayesgmm.observations import MOST_SPREADS
+
+RNG = np.random.default_rng(8)
+GOOD = pd.DataFrame(RNG.normal(size=(40, 2)), columns=["length", "width"])
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Fail when a pass over the data begins, or a start is looked for."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("work began before the input was checked")
+
+    monkeypatch.setattr(blocks, "_over_chunks", refuse)
+    monkeypatch.setattr("bayesgmm.starting.from_method", refuse)
+
+
+def with_value(value):
+    frame = GOOD.copy()
+    frame.loc[7, "width"] = value
+    return frame
+
+
+DATA = {
+    "NaN": (with_value(np.nan), "NaN: column 'width', row 7"),
+    "infinity": (with_value(np.inf), "infinity: column 'width', row 7"),
+    "text": (GOOD.assign(species="setosa"), "column 'species' is not numeric.*'setosa'"),
+    "constant": (GOOD.assign(site=4), "column 'site' is constant"),
+    "few distinct rows": (GOOD.iloc[[0, 1] * 10], "only 2 distinct rows"),
+    "few rows": (GOOD.iloc[:2], "n_components=3 needs at least 3 rows"),
+    "no rows": (GOOD.iloc[:0], "no rows"),
+    "no columns": (GOOD[[]], "0 feature"),
+    "1-D": (GOOD["width"].to_numpy(), r"got 1D array.*reshape\(-1, 1\)"),
+    "3-D": (GOOD.to_numpy()[None], "3 dimensions"),
+    "complex": (GOOD.to_numpy() + 1j, "Complex"),
+    "same name twice": (GOOD.set_axis(["width", "width"], axis=1), "'width'"),
+}
+
+
+@pytest.mark.parametrize("fit", ["fit", "fit_predict", "compare"])
+@pytest.mark.parametrize("kind", DATA)
+def test_data_are_refused_by_column_and_row(kind, fit, no_work):
+    X, message = DATA[kind]
+    with pytest.raises(ValueError, match=message):
+        compare(X, [3]) if fit == "compare" else getattr(GaussianMixture(3), fit)(X)
+
+
+SETTINGS = {
+    "n_components 0": ({"n_components": 0}, "`n_components` must be an integer of at least 1; received 0"),
+    "n_components 1.5": ({"n_components": 1.5}, "`n_components`.*received 1.5"),
+    "n_components True": ({"n_components": True}, "`n_components`.*received True"),
+    "n_components None": ({"n_components": None}, "`n_components`.*received None"),
+    "max_iter 0": ({"max_iter": 0}, "`max_iter`.*received 0"),
+    "n_init -1": ({"n_init": -1}, "`n_init`.*received -1"),
+    "tol negative": ({"tol": -1e-3}, "`tol`.*received -0.001"),
+    "tol NaN": ({"tol": np.nan}, "`tol`.*received nan"),
+    "tol text": ({"tol": "small"}, "`tol`.*received 'small'"),
+    "reg_covar 1": ({"reg_covar": 1}, "`reg_covar`.*received 1"),
+    "covariance_type": ({"covariance_type": "round"}, "`covariance_type` must be one of 'full'.*received 'round'"),
+    "init_params": ({"init_params": "magic"}, "`init_params` must be one of 'kmeans'.*received 'magic'"),
+    "init_params unfitted": ({"init_params": GaussianMixture(2)}, "not fitted"),
+    "labels of other rows": ({"init_params": np.arange(30) % 2}, r"`init_params` must be labels \(40,\)"),
+    "one label": ({"init_params": np.zeros(40)}, "`init_params` has 1 distinct labels"),
+    "three responsibilities": ({"init_params": np.full((40, 3), 1 / 3)}, "`init_params` has 3 columns"),
+    "weights_init shape": ({"weights_init": [1.0]}, r"`weights_init` must have shape \(2,\); received \(1,\)"),
+    "weights_init sum": ({"weights_init": [0.5, 0.6]}, "`weights_init`"),
+    "weights_init negative": ({"weights_init": [1.5, -0.5]}, "`weights_init`"),
+    "means_init shape": ({"means_init": np.zeros((2, 3))}, r"`means_init` must have shape \(2, 2\); received \(2, 3\)"),
+    "means_init NaN": ({"means_init": np.full((2, 2), np.nan)}, "`means_init`"),
+    "precisions_init shape": ({"precisions_init": np.eye(2)}, r"`precisions_init` must have shape \(2, 2, 2\)"),
+    "precisions_init singular": ({"precisions_init": np.zeros((2, 2, 2))}, "`precisions_init`"),
+    "precisions_init negative": ({"precisions_init": -np.stack([np.eye(2)] * 2)}, "`precisions_init`"),
+    "random_state": ({"random_state": "lucky"}, "random_state|RandomState"),
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_settings_are_refused_by_name(kind):
+    settings, message = SETTINGS[kind]
+    with pytest.raises((ValueError, NotFittedError), match=message):
+        GaussianMixture(**{"n_components": 2, **settings}).fit(GOOD)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_settings_are_refused_before_any_work(kind, no_work):
+    with pytest.raises((ValueError, NotFittedError)):
+        GaussianMixture(**{"n_components": 2, **SETTINGS[kind][0]}).fit(GOOD)
+
+
+@pytest.mark.parametrize("weights", [np.ones(3), -np.ones(40), np.full(40, np.nan), np.zeros(40), ["a"] * 40])
+def test_wrong_weights_are_refused(weights, no_work):
+    with pytest.raises(ValueError, match=r"weight"):
+        GaussianMixture(2).fit(GOOD, sample_weight=weights)
+
+
+@pytest.mark.parametrize("call", ["predict", "predict_proba", "score_samples", "score", "bic", "aic", "icl"])
+def test_new_rows_are_checked_like_old_ones(call):
+    mixture = GaussianMixture(2, random_state=0).fit(GOOD)
+    for X, message in (
+        (with_value(np.nan), "NaN: column 'width', row 7"),
+        (GOOD[["width", "length"]], "same order"),
+        (GOOD.assign(more=1.0), "X has 3 features, but GaussianMixture is expecting 2 features"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            getattr(mixture, call)(X)
+
+
+@pytest.mark.parametrize("call", ["predict", "predict_proba", "score_samples", "score", "bic", "aic", "icl", "sample"])
+def test_what_is_not_fitted_has_no_answer(call):
+    with pytest.raises(NotFittedError):
+        getattr(GaussianMixture(2), call)(3 if call == "sample" else GOOD)
+
+
+@pytest.mark.parametrize("n_samples", [0, -1, 1.5])
+def test_a_number_of_samples_is_positive(n_samples):
+    with pytest.raises(ValueError, match="n_samples"):
+        GaussianMixture(1).fit(GOOD).sample(n_samples)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (([0.5, 0.5], [0.0, 1.0], np.ones((2, 1, 1))), r"`means` must have shape \(K, D\)"),
+        (([0.5, 0.6], [[0.0], [1.0]], np.ones((2, 1, 1))), "`weights`"),
+        (([0.5, 0.5], [[0.0], [1.0]], np.array([[[1.0]], [[-1.0]]])), "component 1 is not positive definite"),
+    ],
+)
+def test_parameters_that_are_no_mixture_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture.from_parameters(*parameters)
+
+
+EQUAL = pd.DataFrame(
+    np.concatenate([RNG.normal(size=(30, 2)), np.full((12, 2), 6.1)]),
+    columns=["length", "width"],
+    index=[f"row {n}" for n in range(42)],
+)
+
+
+@pytest.mark.parametrize("family", ["full", "diag", "spherical"])
+def test_without_a_floor_a_collapse_is_an_error_that_names_component_and_rows(family):
+    mixture = GaussianMixture(2, covariance_type=family, reg_covar=0, random_state=0)
+    with pytest.raises(em.CollapseError, match=r"component \d collapsed.*row 30, row 31, .* and 6 more.*`reg_covar`") as e:
+        mixture.fit(EQUAL)
+    assert e.value.component in (0, 1)
+
+
+def test_a_start_that_is_collapsed_names_its_rows_too():
+    labels = np.repeat([0, 1], [30, 12])
+    with pytest.raises(em.CollapseError, match="component 1 collapsed.*row 30"):
+        GaussianMixture(2, reg_covar=0, init_params=labels).fit(EQUAL)
+
+
+@pytest.mark.parametrize("family", ["full", "diag", "spherical"])
+def test_with_the_floor_a_collapse_is_a_warning_that_names_component_and_rows(family):
+    mixture = GaussianMixture(2, covariance_type=family, random_state=0)
+    with pytest.warns(CollapseWarning, match=r"component \d: rows row 30, row 31, .* and 6 more"):
+        mixture.fit(EQUAL)
+    assert not mixture.admissible_
+    assert mixture.status_ is em.Status.COLLAPSED
+    assert np.isfinite(mixture.score(EQUAL))
+
+
+def test_warnings_point_at_the_line_that_fits():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        GaussianMixture(2, random_state=0).fit(EQUAL)
+        GaussianMixture(2, random_state=0).fit_predict(EQUAL)
+        GaussianMixture(2, random_state=0, max_iter=1).fit(GOOD)
+    assert [warning.filename for warning in caught] == [__file__] * 3
+
+
+def test_every_start_collapsing_is_an_error():
+    with pytest.raises(em.CollapseError, match="every one of 3 starts collapsed"):
+        GaussianMixture(2, reg_covar=0, n_init=3, random_state=0).fit(EQUAL)
+
+
+def test_rows_out_of_every_reach_are_refused_by_name():
+    """Their squared distance overflows: log densities would be NaN, and memberships too."""
+    mixture = GaussianMixture(2, random_state=0).fit(GOOD)
+    far = GOOD.iloc[:2].copy()
+    far.loc[1, "width"] = 1e200
+    with pytest.raises(ValueError, match=r"column 'width', row 1: 1e\+200"):
+        mixture.score_samples(far)
+    far.loc[1, "width"] = 0.1 * MOST_SPREADS
+    assert -np.inf < mixture.score_samples(far)[1] < -1e3 * MOST_SPREADS
+    assert mixture.predict_proba(far)[1].sum() == 1.0

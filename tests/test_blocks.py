@@ -1,0 +1,147 @@
+"""One pass over many blocks and threads is one pass over all rows at once, to the last bit whatever the threads."""
+
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import logsumexp
+
+from bayesgmm import blocks
+from bayesgmm.blocks import available_cores, expected_statistics, for_each_block, map_rows
+from bayesgmm.observations import as_observations
+from tests import oracle
+from tests.strategies import problems, random_mixture, random_rows
+
+THREADS = (1, 2, 3, 8)
+
+
+def large_problem(rng, *, D=3, K=4, N=30_000):
+    observations = as_observations(random_rows(rng, N, D))
+    return observations, random_mixture(rng, K, D)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize("far", [False, True], ids=["natural", "residual"])
+def test_statistics_do_not_depend_on_the_number_of_threads(rng, diagonal, far):
+    observations, standard = large_problem(rng)
+    if diagonal:
+        standard = random_mixture(rng, 4, 3, diagonal=True)
+    if far:
+        standard = standard.affine(np.full(3, -1e5), 1.0)
+    results = [expected_statistics(observations, standard, diagonal=diagonal, n_threads=n) for n in THREADS]
+    for other in results[1:]:
+        assert other.log_likelihood == results[0].log_likelihood
+        for field in ("N", "S1", "S2"):
+            assert_array_equal(getattr(other, field), getattr(results[0], field))
+
+
+def test_rows_do_not_depend_on_the_number_of_threads(rng):
+    observations, standard = large_problem(rng)
+    parameters = observations.from_standard(standard)
+
+    def collect(n_threads):
+        out = np.empty((observations.n_rows, 4))
+
+        def keep(rows, log_joint):
+            out[rows] = log_joint.T
+
+        for_each_block(keep, observations, parameters, n_threads=n_threads)
+        return out
+
+    first = collect(1)
+    for n_threads in THREADS[1:]:
+        assert_array_equal(collect(n_threads), first)
+    sample = slice(0, 30_000, 997)
+    assert_allclose(first[sample], oracle.log_joint(observations.values[sample], parameters), rtol=1e-9, atol=1e-8)
+
+
+def test_statistics_of_many_blocks_are_those_of_one(rng, monkeypatch):
+    observations, standard = large_problem(rng, N=5000)
+    usual = expected_statistics(observations, standard)
+    monkeypatch.setattr(blocks, "BLOCK_FLOATS", 2**40)
+    blocks._chunks.cache_clear()
+    whole = expected_statistics(observations, standard)
+    assert_allclose(usual.log_likelihood, whole.log_likelihood, rtol=1e-13)
+    assert_allclose(usual.S2, whole.S2, rtol=1e-11)
+
+
+@given(n_rows=st.integers(1, 10**6), block_rows=st.integers(64, 4096))
+def test_chunks_are_consecutive_blocks_that_cover_every_row(n_rows, block_rows):
+    chunks = blocks._chunks(n_rows, block_rows)
+    flat = [rows for chunk in chunks for rows in chunk]
+    assert len(chunks) <= blocks.MOST_CHUNKS
+    assert flat[0].start == 0 and flat[-1].stop == n_rows
+    assert all(a.stop == b.start for a, b in zip(flat, flat[1:], strict=False))
+    assert all(0 < rows.stop - rows.start <= block_rows for rows in flat)
+
+
+@given(problem=problems(max_rows=50), S=st.integers(1, 5))
+def test_leading_batch_dimensions_are_a_loop_over_mixtures(problem, S):
+    observations = problem.observations
+    rng = np.random.default_rng(S)
+    batch = observations.from_standard(random_mixture(rng, 3, observations.n_features, batch=(S, 2)))
+    found = map_rows(lambda a: np.moveaxis(a, -1, 0).copy(), observations, batch, trailing=(S, 2, 3))
+    for s in range(S):
+        for c in range(2):
+            expected = oracle.log_joint(observations.values, batch[s][c])
+            assert_allclose(found[:, s, c], expected, rtol=1e-9, atol=1e-8)
+
+
+@given(problem=problems())
+def test_mapped_rows_are_in_the_units_of_the_data_and_in_order(problem):
+    observations, parameters = problem
+    found = map_rows(lambda log_joint: logsumexp(log_joint, axis=0), observations, parameters)
+    assert_allclose(found, oracle.log_density(observations.values, parameters), rtol=1e-9, atol=1e-8)
+    labels = map_rows(lambda a: a.argmax(axis=0), observations, parameters, dtype=np.intp)
+    assert labels.dtype == np.intp
+
+
+def test_an_error_in_a_thread_comes_out(rng):
+    observations, standard = large_problem(rng)
+
+    def fail(rows, log_joint):
+        raise LookupError(threading.current_thread().name)
+
+    with pytest.raises(LookupError):
+        for_each_block(fail, observations, observations.from_standard(standard), n_threads=2)
+
+
+def test_passes_from_several_threads_at_once_do_not_disturb_each_other(rng):
+    observations, standard = large_problem(rng)
+    expected = expected_statistics(observations, standard, n_threads=1)
+    found = []
+    callers = [
+        threading.Thread(target=lambda: found.append(expected_statistics(observations, standard, n_threads=2)))
+        for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert [result.log_likelihood for result in found] == [expected.log_likelihood] * 4
+
+
+def _child(connection, observations, standard):
+    connection.send(expected_statistics(observations, standard, n_threads=2).log_likelihood)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_starts_threads_of_its_own(rng):
+    observations, standard = large_problem(rng)
+    expected = expected_statistics(observations, standard, n_threads=2)
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe()
+    child = context.Process(target=_child, args=(there, observations, standard))
+    child.start()
+    assert here.poll(20), "the child hangs: it waits for threads that only its parent has"
+    assert here.recv() == expected.log_likelihood
+    child.join(5)
+
+
+def test_there_is_a_core_to_run_on():
+    assert available_cores() >= 1
