@@ -1,0 +1,123 @@
+"""The picture of a density over the data, with how uncertain it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+from arviz_base.validate import validate_dict_argument
+from arviz_plots import PlotCollection
+
+from bayesgmm.datatree import FEATURE, view
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.intervals import check_ci_prob
+from bayesgmm.plots import density_curves, density_surface
+from bayesgmm.plots.picture import open_picture
+from bayesgmm.plots.rows import check_count, choose_features
+
+
+def plot_density(
+    dt: "xr.DataTree | GaussianMixture",
+    X: Any = None,
+    *,
+    features: str | Sequence[str] | None = None,
+    ci_prob: float | None = None,
+    n_points: int | None = None,
+    plot_collection: PlotCollection | None = None,
+    backend: str | None = None,
+    labeller: Any = None,
+    aes_by_visuals: Mapping[str, Sequence[str]] | None = None,
+    visuals: Mapping[str, Any] | None = None,
+    stats: Mapping[str, Any] | None = None,
+    **pc_kwargs: Any,
+) -> PlotCollection:
+    """Plot the posterior mean density over the data, with its pointwise band.
+
+    One feature: the mean density, its band and the weighted components over a histogram of all rows. Two features:
+    contours of the mean density, each holding a stated share of it, and beside them the width of the band (upper minus
+    lower) on the same axes. More: the marginal density of each feature.
+
+    Parameters
+    ----------
+    dt : DataTree or GaussianMixture
+        A posterior, or a maximum-likelihood fit (then there is no band).
+    X : table, optional
+        Rows to show; those fitted by default. A GaussianMixture keeps none, and needs them.
+    features : str or sequence of str, optional
+        Which features, by name; all by default. The density is that of their marginal.
+    ci_prob : float, optional
+        Probability of the band; ``az.rcParams["stats.ci_prob"]`` by default.
+    n_points : int, optional
+        Points of the grid along each axis: 400 in one dimension, 64 in two, by default. Time is O(S K) per point for S
+        draws: 64 x 64 points, 4000 draws and two components take about a second.
+    plot_collection : PlotCollection, optional
+        Panels to draw into, as an earlier call returned them.
+    backend : {"matplotlib", "bokeh", "plotly"}, optional
+        ``az.rcParams["plot.backend"]`` by default. The scale of colours and the names of the contours are drawn by
+        matplotlib only.
+    labeller : Labeller, optional
+        Writes the names of components and features.
+    aes_by_visuals : mapping, optional
+        {visual: aesthetics it follows}. By default ``components`` follows ``color``.
+    visuals : mapping, optional
+        {visual: properties, or False to leave it out}. One feature: histogram, rug (up to 500 rows), band, mean,
+        components, legend; two: points, contour, width, colorbar, title; always xlabel and ylabel.
+    stats : mapping, optional
+        One feature or many: ``histogram``, keyword arguments of `numpy.histogram`, with a number of ``bins``. Two:
+        ``regions``, the shares that contours hold.
+    **pc_kwargs
+        Passed to `PlotCollection.wrap`; ``figure_kwargs={"figsize": (width, height)}``, for example.
+
+    Returns
+    -------
+    PlotCollection
+        Panels along ``feature``, or, for two features, along ``quantity`` ("mean", "width").
+
+    Raises
+    ------
+    ValueError
+        For an unknown feature, visual or panel, or a GaussianMixture without `X`.
+
+    Notes
+    -----
+    At most 5000 points are drawn, chosen at random with a fixed seed; the picture then says so. The histogram counts
+    every row.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.load_dataset("galaxies")
+    >>> gm = bg.GaussianMixture(3, random_state=0).fit(X)
+    >>> pc = bg.plot_density(gm, X, backend="none")
+    >>> sorted(pc.viz.children)
+    ['components', 'histogram', 'mean', 'rug', 'xlabel', 'ylabel']
+    """
+    mixture = view(dt)
+    chosen = choose_features(mixture, features)
+    observations = mixture.observe(X)
+    prob = check_ci_prob(ci_prob)
+    surface = len(chosen) == 2
+    kind = density_surface if surface else density_curves
+    stats = validate_dict_argument(stats, valid_keys=kind.STATS)
+    n_points = check_count("n_points", (64 if surface else 400) if n_points is None else n_points, least=2)
+    if surface:
+        panel, panels = density_surface.QUANTITY, ["mean", "width"] if mixture.has_draws else ["mean"]
+        size, n_columns = (4.6, 3.7), 2
+    else:
+        panel, panels = FEATURE, [mixture.feature_names[j] for j in chosen]
+        size, n_columns = ((5.6, 3.4), 1) if len(chosen) == 1 else ((4.0, 2.7), 2 if len(chosen) in (3, 4) else 3)
+    picture = open_picture(
+        panel,
+        panels,
+        mixture.parameters.n_components,
+        visual_names=kind.VISUALS,
+        panel_size=size,
+        n_columns=n_columns,
+        plot_collection=plot_collection,
+        backend=backend,
+        labeller=labeller,
+        aes_by_visuals={"components": ["color"], **(aes_by_visuals or {})} if not surface else aes_by_visuals,
+        visuals=visuals,
+        pc_kwargs=pc_kwargs,
+    )
+    kind.draw(picture, dt, mixture, observations, chosen, prob, n_points, stats)
+    return picture.collection

@@ -1,0 +1,143 @@
+"""The density of two features: contours over the data, and the width of its band beside them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from arviz_plots.plot_collection import backend_from_object
+from arviz_plots.visuals import scatter_xy
+
+from bayesgmm.datatree import OBS, MixtureView
+from bayesgmm.density import density
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.observations import Observations
+from bayesgmm.plots.picture import INK, MUTED, Picture
+from bayesgmm.plots.rows import choose_rows, density_label, grid, marginal, point_style, shown
+
+VISUALS = ("points", "contour", "width", "colorbar", "xlabel", "ylabel", "title")
+STATS = ("regions",)
+QUANTITY = "quantity"
+REGIONS = (0.5, 0.8, 0.95)
+
+
+def draw(
+    picture: Picture,
+    dt: "xr.DataTree | GaussianMixture",
+    mixture: MixtureView,
+    observations: Observations,
+    chosen: list[int],
+    prob: float,
+    n_points: int,
+    stats: dict[str, Any],
+) -> None:
+    """Draw the density of two features into the panels "mean" and, for a posterior, "width".
+
+    Parameters are those of `density_curves.draw`.
+    """
+    rows = choose_rows(observations)
+    data = np.asarray(observations.values[rows][:, chosen], dtype=np.float64)
+    x, y = (grid(column, n_points) for column in data.T)
+    points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+    found = density(marginal(dt, chosen), points, ci_prob=prob)
+    mean = found["density"].values.reshape(n_points, n_points)
+    panels = ["mean", "width"] if mixture.has_draws else ["mean"]
+    levels = _region_levels(mean, stats.get("regions", REGIONS))
+    surface = ("x", "y")
+    area, alpha = point_style(len(rows), 9, 0.5)
+    if mixture.has_draws:
+        width = (found["density_upper"] - found["density_lower"]).values.reshape(n_points, n_points)
+        picture.draw(
+            "width",
+            _filled_contours,
+            xr.DataArray(width[None], dims=(QUANTITY, *surface), coords={QUANTITY: ["width"]}),
+            x=x,
+            y=y,
+            levels=_even_levels(float(width.max())),
+            cmap="cividis" if picture.collection.backend == "bokeh" else "BuPu",
+            **picture.only_matplotlib(vmin=0, vmax=1.3 * width.max()),
+        )
+    picture.draw(
+        "points",
+        scatter_xy,
+        xr.DataArray(
+            data.T[None], dims=(QUANTITY, "plot_axis", OBS), coords={QUANTITY: ["mean"], "plot_axis": ["x", "y"]}
+        ),
+        color=MUTED,
+        alpha=alpha,
+        size=picture.marker_size(area),
+        **picture.only_matplotlib(rasterized=len(rows) > 1000, linewidths=0),
+    )
+    picture.draw(
+        "contour",
+        _contours,
+        xr.DataArray(
+            np.broadcast_to(mean, (len(panels), *mean.shape)), dims=(QUANTITY, *surface), coords={QUANTITY: panels}
+        ),
+        x=x,
+        y=y,
+        levels=np.array(list(levels)),
+        color=INK,
+        names=[f"{100 * share:g} %" for share in levels.values()],
+    )
+    names, units = ([values[j] for j in chosen] for values in (mixture.feature_names, mixture.units))
+    labels = [picture.feature_label(name, unit) for name, unit in zip(names, units, strict=True)]
+    picture.write("xlabel", "xlabel", dict.fromkeys(panels, labels[0]))
+    picture.write("ylabel", "ylabel", dict.fromkeys(panels, labels[1]))
+    which = "posterior mean" if mixture.has_draws else "fitted"
+    count = shown(len(rows), observations.n_rows)
+    titles = {"mean": f"{which} density, {count}", "width": f"width of the {100 * prob:g} % band"}
+    picture.write("title", "title", {p: titles[p] for p in panels}, color=INK)
+    if mixture.has_draws and picture.wanted("width") and picture.wanted("colorbar"):
+        _colorbar(picture, density_label(units).replace("density", "width"))
+
+
+def _filled_contours(da: xr.DataArray, target: Any, **properties: Any) -> Any:
+    x, y = properties.pop("x"), properties.pop("y")
+    return backend_from_object(target).contourf(x, y, da.values, target, **properties)
+
+
+def _contours(da: xr.DataArray, target: Any, *, names: Sequence[str], **properties: Any) -> Any:
+    """Contour lines, named on the line where the backend can."""
+    x, y = properties.pop("x"), properties.pop("y")
+    backend = backend_from_object(target, return_module=False)
+    if backend == "matplotlib":
+        properties = {"linewidths": 1.0, **properties}
+    lines = backend_from_object(target).contour(x, y, da.values, target, **properties)
+    if backend == "matplotlib":
+        target.clabel(lines, fmt=dict(zip(lines.levels, names, strict=True)), fontsize="x-small")
+    return lines[0] if isinstance(lines, list) else lines
+
+
+def _colorbar(picture: Picture, label: str) -> None:
+    if picture.collection.backend != "matplotlib":
+        return
+    target = picture.collection.get_target(None, {QUANTITY: "width"})
+    figure = picture.collection.get_viz("figure")
+    asked = picture.visuals.get("colorbar", {})
+    properties = {"label": label, **(asked if isinstance(asked, Mapping) else {})}
+    bar = figure.colorbar(picture.collection.get_viz("width", "width", {QUANTITY: "width"}), ax=target, **properties)
+    picture.collection.viz["colorbar"] = xr.DataArray(np.array(bar, dtype=object))
+
+
+def _region_levels(mean: np.ndarray, regions: Sequence[float]) -> dict[float, float]:
+    """Find the densities above which the grid holds each share of its total (highest-density regions).
+
+    Returns
+    -------
+    dict
+        {density: share}, densities increasing; shares that one point of the grid holds together are kept once.
+    """
+    if not all(0 < share < 1 for share in regions):
+        raise ValueError(f'stats["regions"] must be shares strictly between 0 and 1; received {regions!r}.')
+    ordered = np.sort(mean, axis=None)[::-1]
+    held = np.cumsum(ordered) / ordered.sum()
+    return {float(ordered[np.searchsorted(held, share)]): share for share in sorted(regions, reverse=True)}
+
+
+def _even_levels(highest: float) -> np.ndarray:
+    """Choose some ten round multiples of a step, from one step up to at least `highest`."""
+    highest = highest or 1.0  # a single draw has no width
+    power = 10.0 ** np.floor(np.log10(highest / 10))
+    step = power * next(s for s in (1, 2, 2.5, 5, 10) if s * power >= highest / 10)
+    return step * np.arange(1, np.ceil(highest / step) + 1)

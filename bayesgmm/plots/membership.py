@@ -1,0 +1,267 @@
+"""The picture of who belongs where: how sure each row is, and where the unsure ones are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from arviz_plots import PlotCollection
+from arviz_plots.visuals import ci_line_y, fill_between_y, hline, line_xy, scatter_x, scatter_xy, set_xticks, set_ylim
+
+from bayesgmm.datatree import COMPONENT, OBS, MixtureView, view
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.intervals import check_ci_prob
+from bayesgmm.membership import membership
+from bayesgmm.plots.picture import PALE, Picture, complete, open_picture
+from bayesgmm.plots.rows import choose_features, choose_rows, curve_grid, known_membership, own_rows, shown
+
+RANKS = ("probability", "interval", "half", "xticks", "ylim", "xlabel", "ylabel", "title", "legend")
+MAP = (*RANKS, "map")
+CURVE = (*RANKS, "curve", "curve_band", "rug")
+FOLLOWED = {
+    "probability": ["color", "marker"],
+    "interval": ["color"],
+    "map": ["color", "marker", "size"],
+    "curve": ["color"],
+    "curve_band": ["color"],
+    "rug": ["color"],
+}
+PANEL, CERTAINTY = "panel", "certainty"
+MOST_RANKS = 300
+
+CLASSES = (0.0, 0.5, 0.7, 0.9, 0.99)
+"""Lower ends of the classes of the largest membership probability that the map tells apart."""
+AREAS = (150.0, 95.0, 50.0, 22.0, 6.0)
+"""Marker area of each class, in square points: the less certain, the larger. Beyond 1000 rows all shrink alike."""
+
+
+def plot_membership(
+    dt: "xr.DataTree | GaussianMixture",
+    X: Any = None,
+    *,
+    features: Sequence[str] | None = None,
+    ci_prob: float | None = None,
+    plot_collection: PlotCollection | None = None,
+    backend: str | None = None,
+    labeller: Any = None,
+    aes_by_visuals: Mapping[str, Sequence[str]] | None = None,
+    visuals: Mapping[str, Any] | None = None,
+    stats: Mapping[str, Any] | None = None,
+    **pc_kwargs: Any,
+) -> PlotCollection:
+    """Plot how sure the membership of each row is, and how sure that probability is.
+
+    On the left each row, the least certain first, on a logarithmic scale that gives them the room: the probability of
+    its most probable component, in the colour of that component, with its interval. On the right a map of the rows of
+    two features where the less certain a row is, the larger it is drawn; or, where the mixture has one feature, the
+    probability of each component along it, with its band.
+
+    Parameters
+    ----------
+    dt : DataTree or GaussianMixture
+        A posterior, or a maximum-likelihood fit (then there are no intervals).
+    X : table, optional
+        Rows to judge; those fitted by default. A GaussianMixture keeps none, and needs them.
+    features : two str, optional
+        Axes of the map, by name; the first two by default. The memberships are always those in all features.
+    ci_prob : float, optional
+        Probability of the interval; ``az.rcParams["stats.ci_prob"]`` by default.
+    plot_collection : PlotCollection, optional
+        Panels to draw into, as an earlier call returned them.
+    backend : {"matplotlib", "bokeh", "plotly"}, optional
+        ``az.rcParams["plot.backend"]`` by default. Sizes appear in the legend with matplotlib only.
+    labeller : Labeller, optional
+        Writes the names of components and features.
+    aes_by_visuals : mapping, optional
+        {visual: aesthetics it follows}. By default ``probability`` and ``map`` follow ``color`` and ``marker``, ``map``
+        ``size`` too, and interval, curve, curve_band and rug ``color``.
+    visuals : mapping, optional
+        {visual: properties, or False to leave it out}: probability, interval, half (the line at one half), map, xticks,
+        ylim, xlabel, ylabel, title, legend; for one feature curve, curve_band and rug in place of map.
+    stats : mapping, optional
+        ``membership``: what `membership` says of these rows, if known, so that it is not computed again.
+    **pc_kwargs
+        Passed to `PlotCollection.wrap`; ``figure_kwargs={"figsize": (width, height)}``, for example.
+
+    Returns
+    -------
+    PlotCollection
+        Panels along ``panel``: "rank", and "map" or "curve".
+
+    Raises
+    ------
+    ValueError
+        For an unknown feature, visual or panel, or a GaussianMixture without `X`.
+
+    Notes
+    -----
+    The membership of every row is computed, at the cost of `membership`. Of more than 300 rows, those at 300 ranks
+    evenly spaced on the logarithmic scale are drawn on the left: all of the least certain, fewer of the others. On the
+    right at most 5000 are drawn, chosen at random with a fixed seed; the picture then says so.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.load_dataset("faithful")
+    >>> gm = bg.GaussianMixture(2, random_state=0).fit(X)
+    >>> pc = bg.plot_membership(gm, X, backend="none")
+    >>> sorted(pc.viz.children)
+    ['half', 'map', 'probability', 'title', 'xlabel', 'ylabel']
+    """
+    mixture = view(dt)
+    K, one = mixture.parameters.n_components, len(mixture.feature_names) == 1
+    chosen = choose_features(mixture, features, most=2)
+    if len(chosen) != (1 if one else 2):
+        raise ValueError(
+            f"`features` is {features!r}; the map has two axes: give two of {list(mixture.feature_names)}."
+        )
+    observations = mixture.observe(X)
+    prob = check_ci_prob(ci_prob)
+    found = known_membership(stats, observations.n_rows)
+    rows = choose_rows(observations)
+    areas = [area * min(1.0, 1000 / len(rows)) for area in AREAS]
+    names = CURVE if one else MAP
+    picture = open_picture(
+        PANEL,
+        ["rank", "curve" if one else "map"],
+        K,
+        visual_names=names,
+        panel_size=(4.6, 3.6),
+        n_columns=2,
+        plot_collection=plot_collection,
+        backend=backend,
+        labeller=labeller,
+        aes_by_visuals={**{k: v for k, v in FOLLOWED.items() if k in names}, **(aes_by_visuals or {})},
+        visuals=visuals,
+        pc_kwargs=pc_kwargs,
+        more_aes={"size": (CERTAINTY, range(len(CLASSES)), areas)},
+    )
+    found = membership(dt, observations, ci_prob=prob) if found is None else found
+    prob = float(found.attrs.get("ci_prob", prob))
+    values = np.asarray(observations.values[rows], dtype=np.float64)
+    _draw_ranks(picture, found)
+    if one:
+        _draw_curve(picture, dt, mixture, values[:, 0], found["label"].values[rows], prob)
+    else:
+        _draw_map(picture, values[:, chosen], found.isel({OBS: rows}))
+
+    axes = [picture.feature_label(mixture.feature_names[j], mixture.units[j]) for j in chosen]
+    right = "curve" if one else "map"
+    picture.write("xlabel", "xlabel", {"rank": "rank of the row, the least certain first", right: axes[0]})
+    picture.write(
+        "ylabel", "ylabel", {"rank": "probability of its component", right: "probability" if one else axes[1]}
+    )
+    uncertain = int((found["probability"].max(COMPONENT) < CLASSES[-1]).sum())
+    interval = f", {100 * prob:g} % intervals" if mixture.has_draws else ""
+    left = f"{uncertain} of {observations.n_rows} rows below {CLASSES[-1]:g}{interval}"
+    count = shown(len(rows), observations.n_rows)
+    curves = f"mean and {100 * prob:g} % band" if mixture.has_draws else "along the feature"
+    picture.write("title", "title", {"rank": left, right: curves if one else f"{count}: larger is less certain"})
+    more = [picture.mark_entry(count, marker="|", area=50)] if one else _size_entries(picture, found, areas)
+    picture.legend([*picture.component_entries(K, width=2), *more])
+    return picture.collection
+
+
+def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
+    """Rows by increasing probability of their own component."""
+    K = found.sizes[COMPONENT]
+    label = found["label"].values
+    N = len(label)
+    names = [n for n in ("probability", "probability_lower", "probability_upper") if n in found]
+    own = {name: found[name].values[np.arange(N), label] for name in names}
+    order = np.argsort(own["probability"], kind="stable")
+    ranks = np.arange(N) if N <= MOST_RANKS else np.unique(np.geomspace(1, N, MOST_RANKS).round().astype(int)) - 1
+    kept = order[ranks]
+    columns = {"x": np.log10(ranks + 1), "y": own["probability"][kept]}
+    if "probability_lower" in own:
+        columns |= {"y_bottom": own["probability_lower"][kept], "y_top": own["probability_upper"][kept]}
+    data = xr.DataArray(
+        np.stack(list(columns.values()))[None],
+        dims=(PANEL, "plot_axis", OBS),
+        coords={PANEL: ["rank"], "plot_axis": list(columns)},
+    ).where(own_rows(label[kept], K))
+    half = xr.DataArray([0.5], dims=PANEL, coords={PANEL: ["rank"]})
+    picture.draw("half", hline, half, color=PALE, width=1.0, linestyle=picture.dashes)
+    if "y_bottom" in columns:
+        picture.draw("interval", complete(ci_line_y), data, width=1.0, alpha=0.5)
+    picture.draw(
+        "probability",
+        complete(scatter_xy),
+        data,
+        size=picture.marker_size(12),
+        **picture.only_matplotlib(linewidths=0, zorder=3),
+    )
+    picture.draw("ylim", set_ylim, xr.zeros_like(half), limits=(-0.03, 1.03), store_artist=False)
+    steps = (1, 2, 5) if N <= 500 else (1,)
+    ticks = [step * 10**power for power in range(9) for step in steps if step * 10**power <= N]
+    picture.draw("xticks", set_xticks, half, values=np.log10(ticks), labels=[str(t) for t in ticks], store_artist=False)
+
+
+def _draw_map(picture: Picture, values: np.ndarray, found: xr.Dataset) -> None:
+    """Rows at their place, the larger the less certain; the certain ones underneath."""
+    label = found["label"].values
+    certainty = np.searchsorted(CLASSES, found["probability"].max(COMPONENT).values, side="right") - 1
+    classes = np.arange(len(CLASSES))
+    points = xr.DataArray(
+        values.T[None], dims=(PANEL, "plot_axis", OBS), coords={PANEL: ["map"], "plot_axis": ["x", "y"]}
+    )
+    same = xr.DataArray(certainty == classes[:, None], dims=(CERTAINTY, OBS), coords={CERTAINTY: classes})
+    data = points.where(own_rows(label, found.sizes[COMPONENT])).where(same)
+    picture.draw(
+        "map",
+        complete(scatter_xy),
+        data.isel({CERTAINTY: slice(None, None, -1)}),
+        alpha=0.6,
+        **picture.only_matplotlib(rasterized=len(values) > 1000, linewidths=0),
+    )
+
+
+def _draw_curve(
+    picture: Picture,
+    dt: "xr.DataTree | GaussianMixture",
+    mixture: MixtureView,
+    values: np.ndarray,
+    label: np.ndarray,
+    prob: float,
+) -> None:
+    """Membership probabilities along the one feature."""
+    points = curve_grid(values, 300, mixture.parameters, 0)
+    along = membership(dt, points[:, None], ci_prob=prob)
+    K = along.sizes[COMPONENT]
+    coords = {PANEL: ["curve"], COMPONENT: np.arange(K)}
+
+    def layers(dim: str, names: Mapping[str, str]) -> xr.DataArray:
+        columns = [np.broadcast_to(points, (K, len(points))), *(along[name].values.T for name in names.values())]
+        return xr.DataArray(
+            np.stack(columns, axis=1)[None],
+            dims=(PANEL, COMPONENT, dim, "point"),
+            coords={**coords, dim: ["x", *names]},
+        )
+
+    if mixture.has_draws:
+        band = layers("kwarg", {"y_bottom": "probability_lower", "y_top": "probability_upper"})
+        picture.draw("curve_band", fill_between_y, band, alpha=min(0.25, 0.75 / K))
+    picture.draw("curve", line_xy, layers("plot_axis", {"y": "probability"}), width=1.6)
+    rug = xr.DataArray(values[None], dims=(PANEL, OBS), coords={PANEL: ["curve"]})
+    picture.draw(
+        "rug",
+        complete(scatter_x),
+        rug.where(own_rows(label, K)),
+        y=-0.05,
+        marker="|",
+        size=picture.marker_size(50),
+        **picture.only_matplotlib(linewidths=0.8, rasterized=len(values) > 1000),
+    )
+
+
+def _size_entries(picture: Picture, found: xr.Dataset, areas: Sequence[float]) -> list[tuple[str, dict[str, Any]]]:
+    """Say what the sizes on the map mean; the other backends' legends know lines only."""
+    if picture.collection.backend != "matplotlib":
+        return []
+    largest = found["probability"].max(COMPONENT).values
+    entries: list[tuple[str, dict[str, Any]]] = []
+    for low, high, area in zip(CLASSES, [*CLASSES[1:], 1.0], areas, strict=True):
+        if ((largest >= low) & (largest <= high)).any():
+            text = f"{low:g} to {high:g}" if entries else f"probability {low:g} to {high:g}"
+            entries.append(picture.mark_entry(text, area=area))
+    return entries

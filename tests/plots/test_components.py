@@ -1,0 +1,73 @@
+"""Components: the ellipses are those of the draws, and hold their share."""
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+import bayesgmm as bg
+from bayesgmm.datatree import view
+from bayesgmm.membership import membership
+from bayesgmm.plots.components import ellipses
+
+
+def test_visuals(two, one):
+    pc = bg.plot_components(two.posterior, n_draws=5)
+    assert set(pc.viz.children) == {"points", "ellipses", "em", "xlabel", "ylabel", "legend"}
+    assert {len(lines) for lines in pc.viz["ellipses"]["ellipses"].values.ravel()} == {5}
+    assert {line.get_linestyle() for lines in pc.viz["em"]["em"].values.ravel() for line in lines} == {"--"}
+    curves = bg.plot_components(one.posterior, n_draws=5)
+    assert set(curves.viz.children) == {"rug", "curves", "em", "xlabel", "ylabel", "legend"}
+
+
+def test_a_fit_has_one_ellipse_for_each_component(two):
+    pc = bg.plot_components(two.fit, two.X)
+    assert [len(lines) for lines in pc.viz["ellipses"]["ellipses"].values.ravel()] == [1, 1]
+    assert "em" not in pc.viz.children
+
+
+def test_no_more_draws_than_there_are(two):
+    pc = bg.plot_components(two.posterior, n_draws=1000)
+    assert {len(lines) for lines in pc.viz["ellipses"]["ellipses"].values.ravel()} == {40}
+
+
+@pytest.mark.parametrize("prob", [0.5, 0.89])
+def test_an_ellipse_holds_its_share(four, prob):
+    parameters, pair = view(four.posterior).parameters, [3, 1]
+    marginal = parameters.marginal(pair)
+    away = ellipses(parameters, pair, prob).swapaxes(0, 1) - marginal.means[..., None]  # (S, K, 2, points)
+    distance = np.einsum("skip,skij,skjp->skp", away, np.linalg.inv(marginal.covariances), away)
+    np.testing.assert_allclose(distance, chi2.ppf(prob, df=2), rtol=1e-9)
+
+
+def test_a_panel_for_each_pair(four):
+    pc = bg.plot_components(four.posterior, n_draws=2)
+    assert pc.viz["plot"].sizes == {"pair": 6}
+    chosen = bg.plot_components(four.posterior, n_draws=2, features=("feature_d", "feature_a"))
+    assert list(chosen.viz["plot"]["pair"].values) == ["feature_d, feature_a"]
+    lines = chosen.viz["ellipses"]["ellipses"].sel(component=0).item()
+    outline = np.stack(lines[0].get_data())
+    np.testing.assert_allclose(outline, ellipses(view(four.posterior).parameters, [3, 0], 0.89)[0, 0])
+
+
+def test_points_have_the_colour_of_their_most_probable_component(two):
+    label = membership(two.posterior)["label"].values
+    known = membership(two.posterior)
+    for stats in (None, {"membership": known}):
+        points = bg.plot_components(two.posterior, n_draws=2, stats=stats).viz["points"]["points"]
+        for k in range(2):
+            drawn = points.sel(component=k).item().get_offsets()
+            np.testing.assert_allclose(drawn, two.X.values[label == k])
+
+
+def test_at_most_5000_points_are_drawn(many):
+    points = bg.plot_components(many.posterior, n_draws=2).viz["points"]["points"].values.ravel()
+    assert sum(len(dots.get_offsets()) for dots in points) == 5000
+
+
+def test_bad_arguments(two):
+    with pytest.raises(ValueError, match="`n_draws` must be a whole number of at least 1"):
+        bg.plot_components(two.posterior, n_draws=0)
+    with pytest.raises(ValueError, match="`prob` must be strictly between 0 and 1"):
+        bg.plot_components(two.posterior, prob=1)
+    with pytest.raises(ValueError, match=r"stats\[\"membership\"\] has 10 rows, and the data 150"):
+        bg.plot_components(two.posterior, stats={"membership": membership(two.posterior, two.X[:10])})
