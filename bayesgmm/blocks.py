@@ -32,14 +32,30 @@ THREAD_FLOATS = 2**16
 
 def available_cores() -> int:
     """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if "sched_getaffinity" in dir(os) else os.cpu_count() or 1
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this operating system
+        return os.cpu_count() or 1
+
+
+_HELD = threading.local()
 
 
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS to one thread: blocks run on threads of our own, and two pools fight over the cores."""
-    with _blas().limit(limits=1, user_api="blas"):
+    """Hold BLAS to one thread: blocks run on threads of our own, and two pools fight over the cores.
+
+    Inside another, on the same thread, it costs nothing: a fit holds BLAS once, not at every pass.
+    """
+    if getattr(_HELD, "now", False):
         yield
+        return
+    with _blas().limit(limits=1, user_api="blas"):
+        _HELD.now = True
+        try:
+            yield
+        finally:
+            _HELD.now = False
 
 
 def expected_statistics(
@@ -146,10 +162,9 @@ def _over_chunks[T](
     floats_per_row = len(form.workspace(1))
     block_rows = max(64, min(4096, BLOCK_FLOATS // floats_per_row))
     chunks = _chunks(observations.n_rows, block_rows)
-    n_threads = available_cores() if n_threads is None else n_threads
-    if observations.n_rows * floats_per_row < THREAD_FLOATS:
+    if len(chunks) == 1 or observations.n_rows * floats_per_row < THREAD_FLOATS:
         n_threads = 1
-    n_threads = min(n_threads, len(chunks))
+    n_threads = min(available_cores() if n_threads is None else n_threads, len(chunks))
     results: list[T | None] = [None] * len(chunks)
     positions = itertools.count()
 

@@ -4,7 +4,7 @@ Dempster, Laird & Rubin (1977); McLachlan & Peel (2000), section 3.2. May import
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -119,7 +119,7 @@ def maximise(
     covariances, floored = _above_floor(covariances, floor)
     try:
         factors = inverse_cholesky(covariances)
-        singular = _only_rounding(means, covariances, factors) & (not floor.any())
+        singular = np.zeros(len(N), dtype=bool) if floor.any() else _only_rounding(means, covariances, factors)
     except ParameterError:
         factors, singular = covariances, np.array([not _positive_definite(matrix) for matrix in covariances])
     if singular.any():
@@ -187,6 +187,23 @@ def run(
     return EMResult(parameters, np.array(log_likelihoods), status, floored, statistics.N)
 
 
+def go_on(
+    observations: Observations,
+    result: EMResult,
+    family: CovarianceFamily,
+    *,
+    tol: float,
+    max_iter: int,
+    floor: np.ndarray,
+) -> EMResult:
+    """Continue a run that stopped at fewer E-steps; arguments as in `run`, `max_iter` for both together."""
+    if result.status is not Status.MAX_ITER or len(result.log_likelihoods) >= max_iter:
+        return result
+    left = max_iter - len(result.log_likelihoods) + 1
+    more = run(observations, result.parameters, family, tol=tol, max_iter=left, floor=floor)
+    return replace(more, log_likelihoods=np.concatenate([result.log_likelihoods, more.log_likelihoods[1:]]))
+
+
 def _above_floor(covariances: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     """Raise eigenvalues of diag(floor)^-1/2 Sigma diag(floor)^-1/2 to one; which components needed it.
 
@@ -200,9 +217,9 @@ def _above_floor(covariances: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray
         low = covariances[:, 0, 0] < floor[0]
         return np.maximum(covariances, floor), tuple(int(k) for k in np.flatnonzero(low))
     relative = covariances / (root[:, None] * root[None, :])
-    low = [k for k, matrix in enumerate(relative) if not _positive_definite(matrix - np.eye(len(root)))]
-    if not low:
+    if _positive_definite(relative - np.eye(len(root))):
         return covariances, ()
+    low = [k for k, matrix in enumerate(relative) if not _positive_definite(matrix - np.eye(len(root)))]
     covariances = covariances.copy()
     for k in low:
         values, vectors = np.linalg.eigh(relative[k])
@@ -222,6 +239,7 @@ def _only_rounding(means: np.ndarray, covariances: np.ndarray, factors: np.ndarr
 
 
 def _positive_definite(matrix: np.ndarray) -> bool:
+    """Whether a matrix, or every one of a stack, is positive definite."""
     try:
         np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:

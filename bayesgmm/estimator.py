@@ -21,6 +21,12 @@ from bayesgmm.parameters import MixtureParameters, ParameterError
 from bayesgmm.simulation import draw_rows
 from bayesgmm.starting import Start
 
+SHORT_RUN = 100
+"""E-steps given to each of several starts before the most promising go on (see ``docs/design.md``)."""
+
+MOST_PROMISING = 3
+"""How many of several starts are run to their end."""
+
 
 class CollapseWarning(UserWarning):
     """A component of the chosen fit describes a few equal rows rather than a cluster."""
@@ -48,7 +54,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     max_iter : int
         Most E-steps per start.
     n_init : int
-        Number of starts; the best admissible fit is kept.
+        Number of starts. Each runs 100 E-steps, the three with the highest likelihood go on, and the best admissible
+        fit is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, array or GaussianMixture
         How to start; or the start itself: labels (N,), responsibilities (N, K), or a fitted mixture.
     weights_init : (K,) array, optional
@@ -260,30 +267,49 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         seeds = np.random.SeedSequence(random_state.randint(2**31 - 1, size=4).tolist())
         requested = self._requested_start()
         requested.check(observations, self.n_components, family)
-        best: em.EMResult | None = None
         with single_threaded_blas():
-            for seed in seeds.spawn(1 if requested.is_one else self.n_init):
-                try:
-                    rng = np.random.default_rng(seed)
-                    start = requested.parameters(observations, self.n_components, family, floor, rng)
-                    result = em.run(observations, start, family, tol=self.tol, max_iter=self.max_iter, floor=floor)
-                except em.CollapseError as error:
-                    if requested.is_one or self.n_init == 1:
-                        raise self._with_rows(error, observations) from None
-                    continue
-                if best is None or (result.admissible, result.log_likelihood) > (best.admissible, best.log_likelihood):
-                    best = result
-        if best is None:
-            raise em.CollapseError(
-                f"every one of {self.n_init} starts collapsed: use fewer components, a simpler `covariance_type`, or a "
-                "positive `reg_covar`.",
-                0,
-            )
+            best = self._search(observations, requested, family, floor, seeds)
         self._feature_names, self._units = observations.feature_names, observations.units
         self._keep(best, observations, family)
         self._sampler = np.random.default_rng(seeds.spawn(1)[0])
         self._warn(best, observations)
         return observations
+
+    def _search(
+        self,
+        observations: Observations,
+        requested: Start,
+        family: CovarianceFamily,
+        floor: np.ndarray,
+        seeds: np.random.SeedSequence,
+    ) -> em.EMResult:
+        """Run one start to its end; of several, run all a short way and the most promising to their end."""
+        n_starts = 1 if requested.is_one else self.n_init
+        settings: dict[str, Any] = {"tol": self.tol, "floor": floor}
+        first = self.max_iter if n_starts == 1 else min(self.max_iter, SHORT_RUN)
+        results: list[em.EMResult] = []
+        for seed in seeds.spawn(n_starts):
+            rng = np.random.default_rng(seed)
+            try:
+                start = requested.parameters(observations, self.n_components, family, floor, rng)
+                results.append(em.run(observations, start, family, max_iter=first, **settings))
+            except em.CollapseError as error:
+                if n_starts == 1:
+                    raise self._with_rows(error, observations) from None
+        results.sort(key=lambda result: (not result.floored, result.log_likelihood), reverse=True)
+        ends = []
+        for result in results[:MOST_PROMISING]:
+            try:
+                ends.append(em.go_on(observations, result, family, max_iter=self.max_iter, **settings))
+            except em.CollapseError:
+                continue
+        if not ends:
+            raise em.CollapseError(
+                f"every one of {n_starts} starts collapsed: use fewer components, a simpler `covariance_type`, or a "
+                "positive `reg_covar`.",
+                0,
+            )
+        return max(ends, key=lambda end: (end.admissible, end.log_likelihood))
 
     def _check_settings(self) -> CovarianceFamily:
         for name, least in (("n_components", 1), ("max_iter", 1), ("n_init", 1)):

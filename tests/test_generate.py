@@ -1,0 +1,102 @@
+"""Generated data have the posterior predictive distribution: its moments, up to k standard errors."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from bayesgmm.generate import generate
+from tests.posteriors import fake_posterior, one_draw
+
+K_ERRORS = 5
+
+
+def moments(dt):
+    """Mean and covariance of each draw's mixture, (S, D) and (S, D, D)."""
+    posterior = dt["posterior"].to_dataset().stack(s=("chain", "draw"), create_index=False)
+    w, m, S = (posterior[name].transpose("s", "component", ...).values for name in ("weights", "means", "covariances"))
+    mean = np.einsum("sk,ski->si", w, m)
+    second = np.einsum("sk,skij->sij", w, S + m[..., :, None] * m[..., None, :])
+    return mean, second - mean[:, :, None] * mean[:, None, :]
+
+
+def test_has_the_moments_of_the_predictive_distribution():
+    """The mean over datasets, with its error: between draws of the parameters plus within a dataset."""
+    _, dt, _ = fake_posterior()
+    mean, covariance = moments(dt)
+    n, S = 50, 200  # every draw once
+    x = generate(dt, n, n_datasets=S, random_seed=2)["posterior_predictive/x"].values[0]
+    # every draw is used exactly once, so that the mean over datasets misses only what is random within each
+    error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2).mean(axis=0) / (n * S))
+    assert (np.abs(x.mean(axis=(0, 1)) - mean.mean(axis=0)) < K_ERRORS * error).all()
+
+
+def test_the_spread_between_datasets_carries_what_is_unknown_about_the_parameters():
+    """Var(dataset mean) = Var(mean | parameters) + E[covariance] / n, where the fit alone has only the second part."""
+    gm, dt, _ = fake_posterior()
+    mean, covariance = moments(dt)
+    n, S = 2000, 200
+    within = np.diagonal(covariance, axis1=1, axis2=2).mean(axis=0) / n
+    expected = mean.var(axis=0) + within
+    of_posterior, of_fit = (
+        generate(source, n, n_datasets=S, random_seed=3)["posterior_predictive/x"].values[0].mean(axis=1).var(axis=0)
+        for source in (dt, gm)
+    )
+    # a variance of S nearly normal numbers has relative standard error sqrt(2 / S)
+    error = K_ERRORS * np.sqrt(2 / S)
+    assert (np.abs(of_posterior / expected - 1) < error).all()
+    assert (np.abs(of_fit / within - 1) < error).all()
+    assert (of_posterior > 2 * of_fit).all()
+
+
+def test_one_draw_is_the_fit():
+    gm, dt, _ = one_draw()
+    bayes, fit = (
+        generate(source, 30, n_datasets=2, random_seed=1)["posterior_predictive"].to_dataset() for source in (dt, gm)
+    )
+    assert_allclose(bayes["x"], fit["x"], rtol=1e-9)
+    assert_array_equal(bayes["component_label"], fit["component_label"])
+
+
+def test_labels_say_which_component_a_row_came_from():
+    gm, _, _ = fake_posterior()
+    found = generate(gm, 3000, random_seed=0)["posterior_predictive"].to_dataset().isel(chain=0, draw=0)
+    for k in range(2):
+        rows = found["x"].values[found["component_label"].values == k]
+        error = np.sqrt(np.diag(gm.covariances_[k]) / len(rows))
+        assert (np.abs(rows.mean(axis=0) - gm.means_[k]) < K_ERRORS * error).all()
+
+
+def test_has_the_dimensions_of_a_posterior_predictive_group():
+    _, dt, X = fake_posterior()
+    group = generate(dt, n_datasets=3, random_seed=0)["posterior_predictive"].to_dataset()
+    assert group["x"].dims == ("chain", "draw", "obs_id", "feature")
+    assert group["x"].shape == (1, 3, len(X), 2)
+    assert group["component_label"].dims == ("chain", "draw", "obs_id")
+    assert group["feature"].values.tolist() == ["eruptions", "waiting"]
+    assert group["x"].attrs["units"] == "min"
+
+
+def test_more_datasets_than_draws_use_draws_again():
+    _, dt, _ = one_draw()
+    assert generate(dt, 2, n_datasets=5)["posterior_predictive"].sizes["draw"] == 5
+
+
+def test_the_seed_decides():
+    _, dt, _ = fake_posterior()
+    first, again, other = (generate(dt, 5, random_seed=seed)["posterior_predictive/x"] for seed in (1, 1, 2))
+    assert first.equals(again) and not first.equals(other)
+    generator = np.random.default_rng(1)
+    assert generate(dt, 5, random_seed=generator)["posterior_predictive/x"].equals(first)
+
+
+@pytest.mark.parametrize("name", ["n_obs", "n_datasets"])
+@pytest.mark.parametrize("wrong", [0, -3, 2.5, True])
+def test_counts_are_positive_integers(name, wrong):
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1; received"):
+        generate(fake_posterior()[1], **{"n_obs": 5, name: wrong})
+
+
+def test_a_fit_does_not_know_how_many_rows_it_saw():
+    gm, _, _ = fake_posterior()
+    with pytest.raises(ValueError, match="no data"):
+        generate(gm)
