@@ -61,7 +61,7 @@ def compare(
     random_state: Any = None,
     on_fit: Callable[[int, int], None] | None = None,
 ) -> Comparison:
-    """Fit mixtures over numbers of components and covariance families; tabulate information criteria.
+    """Fit mixtures over numbers of components and families; tabulate criteria.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     >>> X = bg.load_dataset("faithful")
     >>> gm = bg.GaussianMixture(n_components=2, random_state=0).fit(X)
     >>> gm.weights_.round(3), gm.converged_
-    (array([0.356, 0.644]), True)
+    (array([0.644, 0.356]), True)
     """
 
     def __init__(

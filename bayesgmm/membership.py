@@ -13,7 +13,7 @@ from bayesgmm.kernel.responsibilities import normalise
 
 
 def membership(dt: "xr.DataTree | GaussianMixture", X: Any = None, *, ci_prob: float | None = None) -> xr.Dataset:
-    """Membership probabilities of rows, with the uncertainty that the parameters leave in them.
+    """Give membership probabilities of rows, with intervals over the posterior.
 
     r_nk = weights_k N(x_n | mu_k, Sigma_k) / p(x_n) in each draw. Its posterior mean is P(z_n = k | data); its interval
     says how far the parameters leave that probability open. Time is O(S N K D^2); memory, the result and a few blocks.

@@ -171,6 +171,8 @@ def as_observations(
         if given is not None:
             raise DataError(f"`{name}` was given; mixtures here take complete, exact, unlabelled rows: leave it out.")
     if isinstance(X, Observations):
+        if weights is not None:
+            raise DataError("row weights were given with observations, which carry their own: give them once.")
         return X
     values, names, named, units, row_labels = read_table(X)
     _check_shape(values)
@@ -211,6 +213,7 @@ def as_new_observations(
         When the features differ, or a value is missing or infinite.
     """
     if isinstance(X, Observations):
+        _check_features(X.feature_names, feature_names, named=X.named)
         return X
     values, names, named, units, row_labels = read_table(X)
     _check_features(names, feature_names, named=named)

@@ -171,7 +171,7 @@ def test_the_first_line_says_what_a_module_is(name):
 
 
 # Laws that are no single module's.
-CROSS_CUTTING = {"test_agreement", "test_architecture", "test_bad_input", "test_public_api"}
+CROSS_CUTTING = {"test_agreement", "test_architecture", "test_bad_input", "test_notebooks", "test_public_api"}
 
 
 def test_tests_mirror_the_package():

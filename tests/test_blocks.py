@@ -2,6 +2,7 @@
 
 import multiprocessing
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_chunks_are_consecutive_blocks_that_cover_every_row(n_rows, block_rows):
     flat = [rows for chunk in chunks for rows in chunk]
     assert len(chunks) <= blocks.MOST_CHUNKS
     assert flat[0].start == 0 and flat[-1].stop == n_rows
-    assert all(a.stop == b.start for a, b in zip(flat, flat[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(flat))
     assert all(0 < rows.stop - rows.start <= block_rows for rows in flat)
 
 

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import check_estimator
 
 from bayesgmm.covariance import FAMILIES
 from bayesgmm.datasets import load_dataset
@@ -45,7 +46,9 @@ def fitted(X):
 
 
 def scikit_learn(family, start, X):
-    return sklearn.mixture.GaussianMixture(2, covariance_type=family, tol=1e-13, max_iter=10_000, reg_covar=0, **start).fit(X)
+    return sklearn.mixture.GaussianMixture(
+        2, covariance_type=family, tol=1e-13, max_iter=10_000, reg_covar=0, **start
+    ).fit(X)
 
 
 def common_start(family, X):
@@ -75,9 +78,7 @@ def test_reaches_scikit_learns_optimum_from_the_same_start(family, X):
 @families
 def test_answers_are_scikit_learns_at_the_same_parameters(family, X):
     theirs = scikit_learn(family, common_start(family, X), X)
-    ours = GaussianMixture.from_parameters(
-        theirs.weights_, theirs.means_, theirs.covariances_, covariance_type=family
-    )
+    ours = GaussianMixture.from_parameters(theirs.weights_, theirs.means_, theirs.covariances_, covariance_type=family)
     assert_allclose(ours.score_samples(X), theirs.score_samples(X), rtol=1e-9)
     assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-9)
     assert_array_equal(ours.predict(X), theirs.predict(X))
@@ -90,6 +91,15 @@ def test_parameters_and_methods_are_named_as_scikit_learns():
     assert theirs <= set(inspect.signature(GaussianMixture).parameters)
     public = {name for name in dir(sklearn.mixture.GaussianMixture) if not name.startswith("_")}
     assert public <= set(dir(GaussianMixture)), public - set(dir(GaussianMixture))
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.estimator.CollapseWarning")
+def test_scikit_learns_own_checks_pass():
+    """All but the array API's, which scikit-learn itself skips unless SciPy is told to."""
+    results = check_estimator(GaussianMixture(), on_fail=None, on_skip=None)
+    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
+    assert failed == {}
+    assert sum(result["status"] == "passed" for result in results) > 40
 
 
 def test_memberships_sum_to_one_and_say_what_predict_says(fitted, X):
@@ -162,10 +172,15 @@ def test_samples_are_new_on_each_call_and_the_same_for_one_seed(X):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_seed_decides_the_fit(method, X):
-    fits = [GaussianMixture(3, init_params=method, random_state=s, n_init=2, max_iter=20, tol=0.5).fit(X) for s in (1, 1)]
+    fits = [
+        GaussianMixture(3, init_params=method, random_state=s, n_init=2, max_iter=20, tol=0.5).fit(X) for s in (1, 1)
+    ]
     assert_array_equal(fits[0].means_, fits[1].means_)
     state = np.random.RandomState(1)
-    assert_array_equal(GaussianMixture(3, init_params=method, random_state=state, n_init=2, max_iter=20, tol=0.5).fit(X).means_, fits[0].means_)
+    assert_array_equal(
+        GaussianMixture(3, init_params=method, random_state=state, n_init=2, max_iter=20, tol=0.5).fit(X).means_,
+        fits[0].means_,
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -178,7 +193,9 @@ def test_more_starts_are_never_worse(rng):
     X = rng.normal(size=(100, 2)) * [1, 5]
     bounds = []
     for n_init in (1, 3, 8):
-        mixture = GaussianMixture(3, covariance_type="spherical", init_params="random_from_data", n_init=n_init, random_state=0, max_iter=3000)
+        mixture = GaussianMixture(
+            3, covariance_type="spherical", init_params="random_from_data", n_init=n_init, random_state=0, max_iter=3000
+        )
         bounds.append(mixture.fit(X).lower_bound_)
     assert bounds == sorted(bounds)
 
@@ -229,7 +246,7 @@ def test_warm_start_goes_on_where_the_last_fit_stopped(X):
     slow.set_params(max_iter=5000).fit(X)
     assert slow.lower_bounds_[0] == pytest.approx(reached, abs=1e-12)
     assert slow.converged_
-    with pytest.raises(ValueError, match="warm_start.* has 2 components in 3 features; expected 3 in 3"):
+    with pytest.raises(ValueError, match=r"warm_start.* has 2 components in 3 features; expected 3 in 3"):
         slow.set_params(n_components=3).fit(X)
 
 

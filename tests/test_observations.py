@@ -31,7 +31,9 @@ def test_covariance_is_numpys(problem):
     observations = problem.observations
     weights = np.ones(observations.n_rows) if observations.weights is None else observations.weights
     expected = np.cov(observations.values.T, aweights=weights, bias=True)
-    assert_allclose(observations.covariance(), expected.reshape(observations.covariance().shape), rtol=1e-10, atol=1e-12)
+    assert_allclose(
+        observations.covariance(), expected.reshape(observations.covariance().shape), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_moments_survive_a_mean_1e8_spreads_from_zero(rng):
@@ -84,9 +86,17 @@ def test_row_slices_cover_every_row_once(n_rows, block):
     assert all(0 < rows.stop - rows.start <= block for rows in slices)
 
 
-def test_observations_pass_through():
-    observations = as_observations(GOOD)
+def test_observations_pass_through_but_not_with_other_weights_or_features():
+    observations = as_observations(pd.DataFrame(GOOD, columns=["length", "width"]))
+    parameters = random_mixture(np.random.default_rng(0), 2, 2)
     assert as_observations(observations) is observations
+    assert as_new_observations(observations, parameters, ("length", "width")) is observations
+    with pytest.raises(DataError, match="carry their own"):
+        as_observations(observations, weights=np.ones(4))
+    with pytest.raises(DataError, match="same order"):
+        as_new_observations(observations, parameters, ("width", "length"))
+    with pytest.raises(DataError, match="X has 2 features"):
+        as_new_observations(observations, parameters, ("width",))
 
 
 @given(parameters=mixtures(batch=(3,)), seed=seeds)
@@ -99,7 +109,12 @@ def test_new_rows_are_seen_from_the_mixture_itself(parameters, seed):
     for one in (parameters[s] for s in range(3)):
         centre = one.weights @ one.means
         means.append(centre)
-        variances.append(sum(w * (np.diag(S) + (m - centre) ** 2) for w, m, S in zip(one.weights, one.means, one.covariances)))
+        variances.append(
+            sum(
+                w * (np.diag(S) + (m - centre) ** 2)
+                for w, m, S in zip(one.weights, one.means, one.covariances, strict=True)
+            )
+        )
     assert_allclose(observations.shift, np.mean(means, axis=0), atol=1e-12)
     assert_allclose(observations.scale, np.sqrt(np.mean(variances)), rtol=1e-12)
     assert observations.feature_names == names

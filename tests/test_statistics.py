@@ -28,7 +28,9 @@ def test_are_additive_over_any_split_of_the_rows(problem, cut, seed):
     observations = problem.observations
     order = np.random.default_rng(seed).permutation(observations.n_rows)
     middle = 1 + int(cut * (observations.n_rows - 2))
-    parts = [expected_statistics(observations.take(rows), problem.standard) for rows in (order[:middle], order[middle:])]
+    parts = [
+        expected_statistics(observations.take(rows), problem.standard) for rows in (order[:middle], order[middle:])
+    ]
     assert_same(parts[0] + parts[1], expected_statistics(observations, problem.standard))
 
 
@@ -38,7 +40,12 @@ def test_are_what_loops_over_rows_and_components_say(problem):
     Y = (observations.values - observations.shift) / observations.scale
     log_likelihood, N, S1, S2 = oracle.statistics(Y, standard, observations.weights)
     found = expected_statistics(observations, standard)
-    assert_allclose(found.log_likelihood + observations.total_weight * observations.log_jacobian, log_likelihood, rtol=1e-9, atol=1e-8)
+    assert_allclose(
+        found.log_likelihood + observations.total_weight * observations.log_jacobian,
+        log_likelihood,
+        rtol=1e-9,
+        atol=1e-8,
+    )
     for value, expected in ((found.N, N), (found.S1, S1), (found.S2, S2)):
         assert_allclose(value, expected, rtol=1e-8, atol=1e-8)
 
@@ -110,12 +117,14 @@ def test_refuse_to_add_what_is_seen_from_elsewhere(rng, factor, offset):
     parameters = oracle.from_free(np.zeros(4 + 1 + 6), "full", 2, 2)
     here = expected_statistics(as_observations(X), parameters)
     there = expected_statistics(as_observations(X * factor + offset), parameters)
-    with pytest.raises(ValueError, match="cannot be added.*share one shift and scale"):
+    with pytest.raises(ValueError, match=r"cannot be added.*share one shift and scale"):
         here + there
 
 
 def test_add_to_nothing_else(rng):
-    statistics = expected_statistics(as_observations(rng.normal(size=(9, 1))), oracle.from_free(np.zeros(2), "full", 1, 1))
+    statistics = expected_statistics(
+        as_observations(rng.normal(size=(9, 1))), oracle.from_free(np.zeros(2), "full", 1, 1)
+    )
     with pytest.raises(TypeError):
         statistics + 1
 

@@ -96,7 +96,11 @@ def test_row_labels_are_kept():
     assert list(read_table(by_day).row_labels) == list(pd.date_range("2020-01-01", periods=3))
     nested = FRAME.set_index(pd.MultiIndex.from_tuples([("u", 1), ("u", 2), ("v", 1)]))
     assert list(read_table(nested).row_labels) == ["u/1", "u/2", "v/1"]
-    stacked = xr.DataArray(VALUES[:, 0], dims="row", coords={"row": [1, 2, 3]}).expand_dims(site=["u"]).stack(n=["site", "row"])
+    stacked = (
+        xr.DataArray(VALUES[:, 0], dims="row", coords={"row": [1, 2, 3]})
+        .expand_dims(site=["u"])
+        .stack(n=["site", "row"])
+    )
     assert list(read_table(stacked).row_labels) == ["u/1", "u/2", "u/3"]
 
 

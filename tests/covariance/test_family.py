@@ -104,7 +104,9 @@ def test_families_are_found_by_either_name():
     for family in FAMILIES.values():
         assert covariance_family(family.name) is family
         assert covariance_family(family.code) is family
-    assert {name: family.code for name, family in FAMILIES.items() if name in ("full", "tied", "diag", "spherical")} == {
+    assert {
+        name: family.code for name, family in FAMILIES.items() if name in ("full", "tied", "diag", "spherical")
+    } == {
         "full": "VVV",
         "tied": "EEE",
         "diag": "VVI",
@@ -114,5 +116,7 @@ def test_families_are_found_by_either_name():
 
 @pytest.mark.parametrize("wrong", ["round", "FULL", "", 3, None, ["full"]])
 def test_an_unknown_family_is_answered_with_the_known_ones(wrong):
-    with pytest.raises(ValueError, match=r"`covariance_type` must be one of 'full' \(VVV\).*'spherical' \(VII\).*received"):
+    with pytest.raises(
+        ValueError, match=r"`covariance_type` must be one of 'full' \(VVV\).*'spherical' \(VII\).*received"
+    ):
         covariance_family(wrong)

@@ -15,9 +15,7 @@ from tests.strategies import mixtures, random_mixture, seeds
 
 
 def at_distance(rho, sd=0.1):
-    return MixtureParameters.from_covariances(
-        [0.5, 0.5], [[0.0, 0.0], [rho * sd, 0.0]], [np.eye(2), sd**2 * np.eye(2)]
-    )
+    return MixtureParameters.from_covariances([0.5, 0.5], [[0.0, 0.0], [rho * sd, 0.0]], [np.eye(2), sd**2 * np.eye(2)])
 
 
 def test_beyond_a_thousand_standard_deviations_the_residual_form_runs():

@@ -80,7 +80,10 @@ def test_statistics_are_what_loops_say(form, parameters, seed, weighted):
 def test_the_diagonal_variant_is_the_full_one(form, parameters, seed):
     Y = np.random.default_rng(seed).normal(scale=3, size=(25, parameters.n_features))
     assert_allclose(
-        log_joint(FORMS[form], parameters, Y, diagonal=True), log_joint(FORMS[form], parameters, Y), rtol=1e-10, atol=1e-10
+        log_joint(FORMS[form], parameters, Y, diagonal=True),
+        log_joint(FORMS[form], parameters, Y),
+        rtol=1e-10,
+        atol=1e-10,
     )
     full = statistics(FORMS[form], parameters, Y)
     diagonal = statistics(FORMS[form], parameters, Y, diagonal=True)

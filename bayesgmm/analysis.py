@@ -1,0 +1,251 @@
+"""From observations to a folder of results: EM, a choice, its posterior, a report, files. Composition only."""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from bayesgmm import datatree, report
+from bayesgmm.compare import compare
+from bayesgmm.console import Screen
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.files import replacing, write_csv
+from bayesgmm.generate import generate
+from bayesgmm.membership import membership
+from bayesgmm.observations import Observations
+
+PARTS = {
+    "em": "EM",
+    "model": "model and graph",
+    "nuts_graph": "model and graph",
+    "nuts_compile": "compilation",
+    "nuts_sampling": "sampling",
+    "nuts_constrain": "alignment and likelihood",
+}
+"""What `sample_posterior` calls its parts, and what a reader is told."""
+
+FILES = (
+    *("posterior.nc", "comparison.csv", "membership.csv", "synthetic.csv"),
+    *("density.png", "components.png", "membership.png"),
+)
+
+
+class NoModelError(ValueError):
+    """None of the models tried describes the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with a table.
+
+    Attributes
+    ----------
+    counts : sequence of int
+        Numbers of components to try.
+    covariance_type, criterion : str
+    seed : int
+        Of EM, of the sampler, and of generated data.
+    draws, tune, chains : int
+    cores : int or None
+    """
+
+    counts: Sequence[int]
+    covariance_type: str
+    criterion: str
+    seed: int
+    draws: int
+    tune: int
+    chains: int
+    cores: int | None = None
+
+
+def analyse(
+    observations: Observations,
+    plan: Plan,
+    out: Path,
+    screen: Screen,
+    *,
+    started: float | None = None,
+) -> xr.DataTree:
+    """Fit, choose, sample, report; write each result as soon as it is there.
+
+    Parameters
+    ----------
+    out : Path
+        A folder that exists.
+    started : float, optional
+        When the run began, on the clock of `time.perf_counter`; now, by default.
+
+    Returns
+    -------
+    DataTree
+        The posterior.
+
+    Raises
+    ------
+    NoModelError
+        When no number of components gives an admissible fit; the comparison is written by then.
+    """
+    clock = _Clock(time.perf_counter() if started is None else started)
+    # no window is opened, so no toolkit need be found; before anything imports matplotlib
+    os.environ.setdefault("MPLBACKEND", "agg")
+    clock.lap("imports")
+    with screen.progress("EM") as told:
+        comparison = compare(
+            observations, plan.counts, covariance_type=plan.covariance_type, random_state=plan.seed, on_fit=told
+        )
+    clock.lap("EM")
+    screen.show(report.comparison_section(comparison, plan.criterion))
+    write_csv(comparison.table, out / "comparison.csv")
+    if not comparison.table["admissible"].any():
+        raise NoModelError(
+            f"no mixture of {plan.covariance_type} covariance with {_numbers(plan.counts)} components describes these "
+            "data (see the notes in the table): lower -k, or choose a simpler --covariance."
+        )
+    chosen = comparison.best(plan.criterion)
+    clock.lap("report and files")
+
+    posterior = _sample(observations, chosen, plan, screen, clock)
+    datatree.save(posterior, out / "posterior.nc")
+    memberships = membership(posterior)
+    screen.show(report.posterior_section(posterior))
+    screen.show(report.membership_section(memberships))
+    screen.show(report.generated_section(posterior, random_seed=plan.seed))
+    for name, frame in (
+        ("membership.csv", membership_frame(memberships)),
+        ("synthetic.csv", generated_frame(posterior, random_seed=plan.seed)),
+    ):
+        write_csv(frame, out / name)
+    clock.lap("report and files")
+
+    _draw_pictures(posterior, out, clock)
+    screen.show(report.time_section(clock.seconds))
+    screen.heading(f"Written to {out}")
+    screen.say(", ".join(FILES))
+    return posterior
+
+
+def _sample(
+    observations: Observations, chosen: GaussianMixture, plan: Plan, screen: Screen, clock: "_Clock"
+) -> xr.DataTree:
+    # said before the slow import, so that nobody wonders
+    screen.say(
+        f"Sampling the posterior of K = {chosen.n_components} by NUTS, from the EM fit: {plan.chains} chains x "
+        f"({plan.tune} warm-up + {plan.draws} draws). Ctrl-C keeps the draws made so far."
+    )
+    from bayesgmm.sampling import OtherModeWarning, sample_posterior
+
+    clock.lap("imports")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", OtherModeWarning)
+        warnings.showwarning = _said_plainly(screen, OtherModeWarning, warnings.showwarning)
+        posterior = sample_posterior(
+            observations,
+            chosen.n_components,
+            covariance_type=chosen.covariance_type,
+            start=chosen,
+            draws=plan.draws,
+            tune=plan.tune,
+            chains=plan.chains,
+            cores=plan.cores,
+            random_seed=plan.seed,
+            progressbar=screen.live,
+        )
+    clock.split(datatree.meta(posterior)["seconds"], rest="alignment and likelihood")
+    return posterior
+
+
+def _said_plainly(screen: Screen, ours: type[Warning], otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Show a warning of this package as a sentence, any other as Python does."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, ours):
+            screen.warn(str(message))
+        else:
+            otherwise(message, category, *place, **more)
+
+    return show
+
+
+def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock") -> None:
+    from bayesgmm import plots
+
+    clock.lap("imports")
+    pictures = {
+        "density.png": plots.plot_density,
+        "components.png": plots.plot_components,
+        "membership.png": plots.plot_membership,
+    }
+    for name, picture in pictures.items():
+        with replacing(out / name) as temporary:
+            picture(posterior).savefig(temporary)
+    clock.lap("pictures")
+
+
+def membership_frame(memberships: xr.Dataset) -> pd.DataFrame:
+    """Row label, label, agreement; then probability, lower and upper end for each component."""
+    columns: dict[str, Any] = {
+        "row": memberships[datatree.OBS].values,
+        "label": memberships["label"].values,
+        "agreement": memberships["label_agreement"].values,
+    }
+    for k in memberships[datatree.COMPONENT].values:
+        for column, name in (("probability", ""), ("lower", "_lower"), ("upper", "_upper")):
+            columns[f"{column}_{k}"] = memberships[f"probability{name}"].sel({datatree.COMPONENT: k}).values
+    return pd.DataFrame(columns)
+
+
+def generated_frame(
+    posterior: xr.DataTree, n_rows: int | None = None, *, n_datasets: int = 1, random_seed: int | None = None
+) -> pd.DataFrame:
+    """Generate rows in the columns of the data; ``component_label`` says where each comes from.
+
+    With several datasets the first column, ``dataset``, counts them from 0.
+    """
+    drawn = generate(posterior, n_rows, n_datasets=n_datasets, random_seed=random_seed)["posterior_predictive"].dataset
+    values = drawn["x"].values[0]
+    frame = pd.DataFrame(values.reshape(-1, values.shape[-1]), columns=drawn[datatree.FEATURE].values.astype(str))
+    frame.insert(frame.shape[1], "component_label", drawn["component_label"].values.ravel(), allow_duplicates=True)
+    if n_datasets > 1:
+        which = [dataset for dataset in range(n_datasets) for _ in range(values.shape[1])]
+        frame.insert(0, "dataset", which, allow_duplicates=True)
+    return frame
+
+
+def _numbers(counts: Sequence[int]) -> str:
+    return str(counts[0]) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+class _Clock:
+    """Seconds spent in each part of a run."""
+
+    def __init__(self, started: float) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = started
+
+    def lap(self, part: str) -> None:
+        """Give the time since the last lap to a part."""
+        self._add(part, self._spent())
+
+    def split(self, seconds: dict[str, float], rest: str) -> None:
+        """Give the time since the last lap to the parts that are known, and what they leave over to `rest`."""
+        left = self._spent()
+        for key, part in PARTS.items():
+            if key in seconds:
+                self._add(part, seconds[key])
+                left -= seconds[key]
+        self._add(rest, left)
+
+    def _spent(self) -> float:
+        now = time.perf_counter()
+        spent, self._last = now - self._last, now
+        return spent
+
+    def _add(self, part: str, seconds: float) -> None:
+        self.seconds[part] = self.seconds.get(part, 0.0) + seconds

@@ -1,0 +1,343 @@
+"""Files on disk: a table is read with its troubles named, a result is written whole or not at all.
+
+May import pandas and the nouns; xarray is imported where a netCDF file is met.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayesgmm.observations import Observations, as_observations
+from bayesgmm.tables import DataError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
+MOST_NAMES_LISTED = 30
+
+
+class FileError(ValueError):
+    """A file or folder cannot be read or written; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableFile:
+    """What a file holds, before any column is chosen.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        Every column there is; the index is the row number, from 0.
+    units : dict
+        Unit of a column, where the file tells.
+    coordinates : tuple of str
+        Columns that say where a row comes from; data only when asked for by name.
+    """
+
+    frame: pd.DataFrame
+    units: dict[str, str]
+    coordinates: tuple[str, ...] = ()
+
+
+def read_observations(
+    path: str | os.PathLike[str], *, columns: Sequence[str] | None = None, row_label: str | None = None
+) -> tuple[Observations, dict[str, str]]:
+    """Read the rows of a CSV, Parquet or netCDF file.
+
+    Parameters
+    ----------
+    path : path
+        The type is told by the ending: .csv, .tsv, .txt (perhaps compressed), .parquet, .nc.
+    columns : sequence of str, optional
+        Columns to use, in this order; by default every numeric one that does not merely count the rows.
+    row_label : str, optional
+        Column that names the rows; by default rows are numbered from 0.
+
+    Returns
+    -------
+    observations : Observations
+    left_out : dict
+        Why each column that is not used was left out, when `columns` did not choose.
+
+    Raises
+    ------
+    FileError
+        When there is no such file, or it cannot be read as what its name says.
+    DataError
+        When the table cannot be used; the column or the row is named.
+    """
+    path = Path(path)
+    table = read_table_file(path)
+    frame = table.frame
+    present = [str(name) for name in frame.columns]
+    if row_label is not None:
+        _check_present([row_label], present, path)
+    left_out: dict[str, str] = {}
+    if columns is None:
+        left_out = {name: why for name in present if (why := _why_left_out(table, name, row_label))}
+        columns = [name for name in present if name not in left_out]
+        if not columns:
+            reasons = "; ".join(f"{name!r} ({why})" for name, why in left_out.items())
+            raise DataError(f"{path} has no numeric column to use: {reasons}.")
+    else:
+        _check_present(columns, present, path)
+        for name in columns:
+            if text := _text_in(frame[name]):
+                raise DataError(f"column {name!r} of {path} is {text}: leave it out, or encode it as numbers.")
+    chosen = frame[list(columns)]
+    if row_label is not None:
+        chosen = chosen.set_axis(pd.Index(frame[row_label]), axis="index")
+    observations = as_observations(chosen)
+    return replace(observations, units=tuple(table.units.get(name, "") for name in columns)), left_out
+
+
+def read_table_file(path: Path) -> TableFile:
+    """Read every column of a file.
+
+    Raises
+    ------
+    FileError
+        When it is missing, empty, of a type that is not known, or broken.
+    """
+    if path.is_dir():
+        raise FileError(f"{path} is a folder: name a file in it.")
+    if not path.exists():
+        raise FileError(f"there is no file {path}: check the name and the folder ({Path.cwd()}).")
+    if path.stat().st_size == 0:
+        raise FileError(f"{path} is empty (0 bytes): write the table again.")
+    reader = _reader(path)
+    try:
+        table = reader(path)
+    except FileError:
+        raise
+    except UnicodeDecodeError:
+        raise FileError(f"{path} is not text in UTF-8: save it as CSV in UTF-8.") from None
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise FileError(f"{path} could not be read as what its name says ({reason}): save the table again.") from None
+    if table.frame.shape[1] == 0:
+        raise FileError(f"{path} has no columns: write the table again.")
+    if table.frame.empty:
+        raise FileError(f"{path} names its columns ({_listed(table.frame.columns)}) but has no rows: write them too.")
+    return table
+
+
+def _reader(path: Path) -> Callable[[Path], TableFile]:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if len(suffixes) > 1 and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
+    readers = {
+        **dict.fromkeys((".csv", ".tsv", ".txt"), _read_csv),
+        **dict.fromkeys((".parquet", ".pq"), _read_parquet),
+        **dict.fromkeys((".nc", ".nc4", ".netcdf", ".h5"), _read_netcdf),
+    }
+    if suffix not in readers:
+        raise FileError(
+            f"{path} does not say by its ending what it is (received {suffix!r}): "
+            "use .csv or .tsv (text), .parquet or .nc (netCDF)."
+        )
+    return readers[suffix]
+
+
+def _read_csv(path: Path) -> TableFile:
+    head = list(pd.read_csv(path, nrows=0).columns)
+    # tables from continental Europe are separated by semicolons
+    separators = [mark for mark in ("\t", ";") if len(head) == 1 and mark in str(head[0])]
+    frame = pd.read_csv(path, sep=separators[0] if separators else ",", skipinitialspace=True, low_memory=False)
+    names = [str(name).strip() for name in frame.columns]
+    if not frame.index.equals(pd.RangeIndex(len(frame))):
+        raise FileError(
+            f"the lines of {path} have more fields than its first line has names ({_listed(names)}): name every column."
+        )
+    if all(_is_number(name) for name in names):
+        raise FileError(
+            f"the first line of {path} holds numbers ({_listed(names)}), so the columns have no names: "
+            "put a line with one name for each column above them."
+        )
+    return TableFile(frame.set_axis(names, axis="columns"), {})
+
+
+def _read_parquet(path: Path) -> TableFile:
+    frame = pd.read_parquet(path)
+    named = [name for name in frame.index.names if name is not None]
+    frame = frame.reset_index(level=named) if named else frame
+    frame = frame.reset_index(drop=True)
+    return TableFile(frame.set_axis([str(name) for name in frame.columns], axis="columns"), {}, tuple(map(str, named)))
+
+
+def _read_netcdf(path: Path) -> TableFile:
+    import xarray as xr
+
+    try:
+        data = xr.load_dataset(path)
+    except ValueError:
+        # xarray's own message lists what one might install
+        raise FileError(f"{path} is not a netCDF file: save the table again.") from None
+    wide = [name for name, variable in data.data_vars.items() if variable.ndim == 2]
+    long = [name for name, variable in data.data_vars.items() if variable.ndim == 1]
+    rows = {data[name].dims[0] for name in long}
+    if len(wide) == 1 and not long:
+        values = data[wide[0]]
+        row, feature = values.dims
+        named = feature in values.coords
+        names = [str(v) for v in values[feature].values] if named else [f"x{j}" for j in range(values.shape[1])]
+        frame = pd.DataFrame(values.values, columns=names)
+        units = dict.fromkeys(names, str(values.attrs.get("units", "")))
+        if "unit" in values.coords and values["unit"].dims == (feature,):
+            units = dict(zip(names, map(str, values["unit"].values), strict=True))
+    elif long and not wide and len(rows) == 1:
+        (row,) = rows
+        frame = pd.DataFrame({str(name): data[name].values for name in long})
+        units = {str(name): str(data[name].attrs.get("units", "")) for name in long}
+    else:
+        found = ", ".join(f"{name} {variable.dims}" for name, variable in data.data_vars.items()) or "none"
+        raise FileError(
+            f"{path} holds no table of rows by features: expected one variable of two dimensions, or several of one "
+            f"and the same dimension; found {found}."
+        )
+    along = {str(n): c.values for n, c in data.coords.items() if c.dims == (row,) and str(n) not in frame.columns}
+    frame = pd.concat([frame, pd.DataFrame(along, index=frame.index)], axis="columns")
+    return TableFile(frame, units, tuple(along))
+
+
+def read_posterior(path: str | os.PathLike[str]) -> "xr.DataTree":
+    """Read a posterior that `bayesgmm fit` wrote, wholly into memory.
+
+    Raises
+    ------
+    FileError
+        When the file is missing or is not netCDF.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"there is no file {path}: name the posterior.nc that `bayesgmm fit` wrote.")
+    try:
+        return xr.load_datatree(path)
+    except (OSError, ValueError):
+        raise FileError(f"{path} is not a netCDF file: name the posterior.nc of a fit.") from None
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Lend a temporary name in the same folder, renamed to `path` when the block ends without an error.
+
+    Whoever looks at `path` sees the old file or the whole new one, also after a crash or Ctrl-C in mid-write. The
+    temporary name keeps the ending, by which writers choose a format.
+    """
+    path = Path(path)
+    # not `tempfile`: its files are readable by their owner alone, and would stay so under their final name
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table as CSV, without its index, whole or not at all."""
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False)
+
+
+def prepare_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder where it is missing, and try to write in it.
+
+    Raises
+    ------
+    FileError
+        With the reason of the operating system.
+    """
+    path = Path(path)
+    probe = path / f".bayesgmm-{secrets.token_hex(4)}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except FileExistsError:
+        raise FileError(f"cannot write results into {path}: it is a file; name a folder.") from None
+    except OSError as error:
+        raise FileError(f"cannot write results into {path}: {error.strerror or error}; name another folder.") from None
+    return path
+
+
+def prepare_file(path: str | os.PathLike[str]) -> Path:
+    """Check that a file can be written: its folder is made and tried.
+
+    Raises
+    ------
+    FileError
+        When it is a folder, or its folder cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"cannot write the file {path}: it is a folder; name a file in it.")
+    prepare_folder(path.parent)
+    return path
+
+
+def _why_left_out(table: TableFile, name: str, row_label: str | None) -> str:
+    """Why a column is not taken as data when nobody asks for it; empty when it is."""
+    column = table.frame[name]
+    if name == row_label:
+        return "names the rows"
+    if pd.api.types.is_bool_dtype(column):
+        return "true or false"
+    if text := _text_in(column):
+        return text
+    if name in table.coordinates:
+        return "a coordinate of the rows"
+    if pd.api.types.is_integer_dtype(column) and len(column) > 1:
+        steps = np.diff(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        return "counts the rows" if (steps == 1).all() else ""
+    return ""
+
+
+def _text_in(column: pd.Series) -> str:
+    """Say what in a column is no number; empty when it is numeric."""
+    if pd.api.types.is_numeric_dtype(column):
+        return ""
+    filled = column.dropna()
+    if filled.empty:
+        return "empty"
+    words = filled[pd.to_numeric(filled, errors="coerce").isna()]
+    culprit = words if len(words) else filled
+    return f"not numeric: {str(culprit.iloc[0])!r} in row {culprit.index[0]}"
+
+
+def _check_present(wanted: Sequence[str], present: Sequence[str], path: Path) -> None:
+    for name in wanted:
+        if name not in present:
+            close = get_close_matches(name, present, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise DataError(f"{path} has no column {name!r}; it has {_listed(present)}.{hint}")
+
+
+def _listed(names: Sequence[str] | pd.Index) -> str:
+    shown = ", ".join(str(name) for name in names[:MOST_NAMES_LISTED])
+    more = len(names) - MOST_NAMES_LISTED
+    return shown + (f" and {more} more" if more > 0 else "")
+
+
+def _is_number(text: str) -> bool:
+    # pandas writes the second "5.1" of a line as "5.1.1"
+    for candidate in (text, text.rpartition(".")[0]):
+        try:
+            float(candidate)
+        except ValueError:
+            continue
+        return True
+    return False

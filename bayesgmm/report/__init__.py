@@ -1,0 +1,19 @@
+"""What a run found, for a reader: tables of text and plain sentences, one question per file.
+
+Nothing here knows how a section is shown: that is ``console``'s.
+"""
+
+from bayesgmm.report.comparison import comparison_section
+from bayesgmm.report.generated import generated_section
+from bayesgmm.report.membership import membership_section
+from bayesgmm.report.posterior import posterior_section
+from bayesgmm.report.section import Section, time_section
+
+__all__ = [
+    "Section",
+    "comparison_section",
+    "generated_section",
+    "membership_section",
+    "posterior_section",
+    "time_section",
+]

@@ -1,0 +1,59 @@
+"""Who belongs where: how many rows are certain, and which are not."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesgmm.datatree import OBS
+from bayesgmm.report.section import Section, fixed, interval_name
+
+CERTAIN = 0.95
+"""A membership is called certain when its probability exceeds this at the lower end of its interval."""
+
+SWITCH = 0.05
+"""A row could switch when more than this share of the draws puts it in another component."""
+
+MOST_ROWS = 5
+
+
+def membership_section(membership: xr.Dataset) -> Section:
+    """How many rows are certain, how many could switch, and the most uncertain ones.
+
+    Parameters
+    ----------
+    membership : Dataset
+        What `membership` returns for a posterior.
+    """
+    probability, label = membership["probability"].values, membership["label"].values
+    agreement = membership["label_agreement"].values
+    N, K = probability.shape
+    rows = np.arange(N)
+    own, lower, upper = (
+        membership[name].values[rows, label] for name in ("probability", "probability_lower", "probability_upper")
+    )
+    title = "Memberships: which component each row belongs to"
+    if K == 1:
+        return Section(title, None, ("One component: every row belongs to it.",))
+    certain, switching = int((lower > CERTAIN).sum()), int((agreement < 1 - SWITCH).sum())
+    sizes = np.bincount(label, minlength=K)
+    sentences = (
+        f"Rows by their most probable component: {', '.join(f'{size} in {k}' for k, size in enumerate(sizes))}.",
+        f"Certain: {certain} of {N} rows (probability above {CERTAIN:g} also at the lower end of its interval).",
+        f"Could switch: {switching} of {N} rows (more than {SWITCH:.0%} of the draws put them in another component).",
+    )
+    order = np.argsort(own, kind="stable")[:MOST_ROWS]
+    ranked = np.argsort(-probability[order], axis=1, kind="stable")
+    table = pd.DataFrame(
+        {
+            "row": [str(v) for v in membership[OBS].values[order]],
+            "component": [str(k) for k in label[order]],
+            "probability": [fixed(v, 3) for v in own[order]],
+            "from": [fixed(v, 3) for v in lower[order]],
+            "to": [fixed(v, 3) for v in upper[order]],
+            "draws that agree": [f"{v:.0%}" for v in agreement[order]],
+            "otherwise": [str(k) for k in ranked[:, 1]],
+        }
+    )
+    return Section(
+        f"Memberships: the {len(table)} most uncertain rows (from-to: {interval_name()})", table, sentences, ("row",)
+    )
