@@ -245,7 +245,8 @@ def draw_unconstrained(
     with threadpool_limits(limits=1), _ChainProgress(len(starts), draws + tune, progressbar) as progress:
         traces, interrupted = _run_chains(start_chain, len(starts), cores, progress)
     kept = _largest_block({chain: len(values) for chain, (values, _) in traces.items()})
-    if interrupted and kept is None:
+    if kept is None:
+        # chains that ran to their end have their draws
         raise KeyboardInterrupt
     chains, length = kept
     return UnconstrainedDraws(
@@ -283,7 +284,9 @@ def _nutpie_model(density: LogDensity, copy: Any, start: np.ndarray) -> Compiled
 
 def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: _ChainProgress) -> tuple[dict, bool]:
     """Run the chains, `cores` at a time; return chain -> (values, statistics), and whether Ctrl-C cut them short."""
-    waiting, running, traces = deque(range(n_chains)), {}, {}
+    waiting = deque(range(n_chains))
+    running: dict[int, Any] = {}
+    traces: dict[int, tuple[np.ndarray, dict[str, np.ndarray]]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < cores:

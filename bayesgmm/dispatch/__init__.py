@@ -1,0 +1,1 @@
+"""Compiled forms of the Ops, one file for each backend; importing an Op registers them."""

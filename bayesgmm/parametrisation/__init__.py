@@ -1,0 +1,25 @@
+"""Covariance families, PyTensor half: a new family is a new file and one line here."""
+
+from bayesgmm.covariance import covariance_family
+from bayesgmm.parametrisation.diag import DIAG
+from bayesgmm.parametrisation.family import Parametrisation
+from bayesgmm.parametrisation.full import FULL
+from bayesgmm.parametrisation.spherical import SPHERICAL
+from bayesgmm.parametrisation.tied import TIED
+
+PARAMETRISATIONS: dict[str, Parametrisation] = {value.name: value for value in (FULL, TIED, DIAG, SPHERICAL)}
+"""Parametrisations by the name of their family."""
+
+
+def parametrisation(covariance_type: str) -> Parametrisation:
+    """Find the PyTensor half of a family by its name, or mclust's code.
+
+    Raises
+    ------
+    ValueError
+        Listing the names there are.
+    """
+    return PARAMETRISATIONS[covariance_family(covariance_type).name]
+
+
+__all__ = ["PARAMETRISATIONS", "Parametrisation", "parametrisation"]

@@ -1,0 +1,253 @@
+"""The PyMC model: its log density is that of `pm.Mixture`, and PyMC's own verbs work on it."""
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytest
+from numpy.testing import assert_allclose
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from bayesgmm.model import mixture_model, resolved_prior, specification, starting_point
+from bayesgmm.observations import DataError, as_observations
+from bayesgmm.op import MixtureLogLikelihood
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.priors import LKJ, HalfNormal, InverseGamma, InverseWishart, LogNormal, Normal, Prior, PriorError
+from bayesgmm.unconstrained import constrain_draws, unconstrained_point, unconstrained_space
+from tests.reference import INTERPRETED, pymc_mixture_model, random_covariances
+
+FAMILIES = ("full", "tied", "diag", "spherical")
+PRIORS = {
+    "inverse-Wishart": Prior(),
+    "LKJ log-normal": Prior(covariances=LKJ(2.0, sd=LogNormal(0.2, 0.7))),
+    "LKJ inverse-gamma": Prior(covariances=LKJ(0.7, sd=InverseGamma(2.0, 1.5))),
+    "LKJ half-normal": Prior(covariances=LKJ(1.0, sd=HalfNormal(2.0))),
+}
+
+
+def log_density(model):
+    """Log density at an unconstrained vector, without a compiler."""
+    names = unconstrained_space(model).names
+    run = pytensor.function(model.value_vars, model.logp(), mode=INTERPRETED)
+    order = [names.index(value.name) for value in model.value_vars]
+
+    def evaluate(vector):
+        parts = list(unconstrained_space(model).split(vector).values())
+        return float(run(*(parts[i] for i in order)))
+
+    return evaluate
+
+
+def rows(rng, N, D):
+    return rng.normal(size=(N, D)) @ (np.eye(D) + 0.3) * np.arange(1, D + 1) + np.where(rng.random((N, 1)) < 0.4, 3, 0)
+
+
+def random_mixture(rng, family, K, D):
+    return MixtureParameters.from_covariances(
+        rng.dirichlet(np.full(K, 3.0)), rng.normal(size=(K, D)), random_covariances(rng, family, K, D)
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS.keys())
+@pytest.mark.parametrize(("K", "D"), [(1, 1), (1, 2), (3, 1), (2, 3)])
+def test_log_density_is_that_of_pymcs_mixture_with_the_same_priors(rng, family, prior, K, D):
+    X = rows(rng, 40, D)
+    model = mixture_model(X, K, covariance_type=family, prior=prior)
+    ours, theirs = log_density(model), log_density(pymc_mixture_model(X, specification(model)))
+    for _ in range(3):
+        vector = 0.7 * rng.normal(size=unconstrained_space(model).size)
+        assert_allclose(ours(vector), theirs(vector), rtol=1e-8)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS.keys())
+@pytest.mark.parametrize(("K", "D"), [(1, 1), (2, 3)])
+def test_starting_point_is_the_mixture_it_was_given(rng, family, prior, K, D):
+    model = mixture_model(rows(rng, 40, D), K, covariance_type=family, prior=prior)
+    mixture = random_mixture(rng, family, K, D)
+    start = starting_point(model, mixture)
+    assert set(start) == {variable.name for variable in model.free_RVs}
+    values = constrain_draws(model, unconstrained_point(model, start)[None])
+    for name in ("weights", "means", "covariances"):
+        assert_allclose(values[name][0], getattr(mixture, name), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_the_default_posterior_follows_shift_and_scale(rng, family, scale):
+    X = rows(rng, 60, 2)
+    a = np.full(2, scale) if family == "spherical" else scale * np.array([1.0, 20.0])
+    before = log_density(mixture_model(X, 2, covariance_type=family))
+    moved = mixture_model(a * (X + 5.0), 2, covariance_type=family)
+    after = log_density(moved)
+    for _ in range(3):
+        vector = rng.normal(size=unconstrained_space(moved).size)
+        # The same unconstrained vector is the same mixture in other units: the density of N rows is divided by their
+        # units, and the prior, in coordinates without unit, is what it was.
+        assert_allclose(after(vector), before(vector) - 60 * np.log(a).sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_default_density_vanishes_on_rows_that_repeat_and_half_normal_does_not(rng, family):
+    X = np.r_[np.full((15, 1), 83.0), 70 + 10 * rng.normal(size=(100, 1))]
+
+    def at_a_spike(prior, sd):
+        model = mixture_model(X, 2, covariance_type=family, prior=prior)
+        variances = np.full(2, sd**2) if family == "tied" else np.array([sd**2, 100.0])
+        spike = MixtureParameters.from_covariances([0.3, 0.7], [[83.0], [70.0]], variances[:, None, None])
+        return log_density(model)(unconstrained_point(model, starting_point(model, spike)))
+
+    default = [at_a_spike(None, sd) for sd in (1e-1, 1e-2, 1e-3)]
+    assert default[2] < default[1] - 1e4 < default[0] - 1e4
+    if family != "tied":
+        half_normal = Prior(covariances=LKJ(1.0, sd=HalfNormal(10.0)))
+        assert at_a_spike(half_normal, 1e-6) > at_a_spike(half_normal, 1e-3) > at_a_spike(half_normal, 1e-1)
+
+
+def test_row_weights_multiply_the_log_likelihood(rng):
+    X, w = rows(rng, 30, 2), rng.integers(0, 4, 30)
+    prior = Prior(means=Normal(0.0, 5.0), covariances=InverseWishart(4.0, 1.0))
+    weighted = log_density(mixture_model(as_observations(X, weights=w), 2, prior=prior))
+    repeated = log_density(mixture_model(np.repeat(X, w, axis=0), 2, prior=prior))
+    vector = rng.normal(size=11)
+    assert_allclose(weighted(vector), repeated(vector), rtol=1e-12)
+
+
+def test_set_data_takes_any_number_of_rows(rng):
+    X, other = rows(rng, 30, 2), 1e4 + rows(rng, 75, 2)
+    prior = Prior(means=Normal(0.0, 5.0), covariances=InverseWishart(4.0, 1.0))
+    model = mixture_model(X, 2, prior=prior)
+    density, vector = log_density(model), rng.normal(size=11)
+    before = density(vector)
+    with model:
+        pm.set_data({"x_data": other})
+    assert density(vector) != before
+    assert_allclose(density(vector), log_density(mixture_model(other, 2, prior=prior))(vector), rtol=1e-12)
+
+
+def test_names_dimensions_and_coordinates_are_the_contract(rng):
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame(rows(rng, 20, 2), columns=["duration", "waiting"])
+    model = mixture_model(X, 3)
+    assert model.named_vars_to_dims["weights"] == ("component",)
+    assert model.named_vars_to_dims["means"] == ("component", "feature")
+    assert model.named_vars_to_dims["covariances"] == ("component", "feature", "feature_bis")
+    assert model.named_vars_to_dims["x"] == ("obs_id", "feature")
+    assert list(model.coords["component"]) == [0, 1, 2]
+    assert list(model.coords["feature"]) == list(model.coords["feature_bis"]) == ["duration", "waiting"]
+    assert [variable.name for variable in model.deterministics] == ["covariances"]
+    assert not any(model.rvs_to_initial_values.values())
+    assert resolved_prior(model) == Prior().resolve(as_observations(X), 3, "full")
+
+
+def test_a_potential_may_use_the_covariances(rng):
+    model = mixture_model(rows(rng, 20, 2), 2)
+    vector = rng.normal(size=unconstrained_space(model).size)
+    before = log_density(model)(vector)
+    with model:
+        potential = pm.Potential("small", -model["covariances"].sum())
+    assert_allclose(log_density(model)(vector) - before, -constrain_draws(model, vector[None])["covariances"].sum())
+    (potential_of_values,) = model.replace_rvs_by_values([potential])
+    gradient = pytensor.grad(potential_of_values, model.rvs_to_values[model["bartlett_diagonal"]])
+    assert gradient.type.shape == (2, 2)
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """A model with what PyMC's verbs make of it, compiled once for the tests below."""
+    rng = np.random.default_rng(3)
+    X = np.r_[rng.normal(size=(60, 1)), 8 + 2 * rng.normal(size=(90, 1))]
+    model = mixture_model(X, 2)
+    with model:
+        prior = pm.sample_prior_predictive(500, random_seed=1)
+        tree = pm.sample(
+            300, tune=300, chains=2, random_seed=1, progressbar=False, quiet=True, compute_convergence_checks=False
+        )
+        pm.sample_posterior_predictive(tree, random_seed=1, progressbar=False, extend_inferencedata=True)
+    return model, X, prior, tree
+
+
+def test_prior_predictive_has_the_prior_mean_and_variance(sampled):
+    model, X, prior, _ = sampled
+    x, means = prior.prior_predictive["x"].values[0, ..., 0], prior.prior["means"].values
+    resolved = resolved_prior(model)
+    # k = 5 standard errors over 500 datasets
+    assert abs(means.mean() - X.mean()) < 5 * resolved.means.sigma[0] / np.sqrt(1000)
+    assert x.shape == (500, 150)
+    means_of_data = x.mean(axis=1)
+    assert abs(means_of_data.mean() - X.mean()) < 5 * means_of_data.std() / np.sqrt(500)
+
+
+def test_pymc_samples_it_and_finds_the_components(sampled):
+    _, X, _, tree = sampled
+    means = np.sort(tree.posterior["means"].values[..., 0], axis=-1)
+    # Posterior sd of the two means: about 1 / sqrt(60) and 2 / sqrt(90)
+    assert_allclose(means.mean(axis=(0, 1)), [X[:60].mean(), X[60:].mean()], atol=0.3)
+    assert not tree.sample_stats["diverging"].any()
+    replicated = tree.posterior_predictive["x"].values[..., 0]
+    assert replicated.shape == (2, 300, 150)
+    assert_allclose(replicated.mean(), X.mean(), atol=0.5)
+    assert_allclose(replicated.std(axis=-1).mean(), X.std(), rtol=0.1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("prior", ["inverse-Wishart", "LKJ log-normal"])
+def test_compiled_value_and_gradient_have_one_pass_and_agree_with_the_interpreted(rng, family, prior):
+    model = mixture_model(rows(rng, 40, 2), 2, covariance_type=family, prior=PRIORS[prior])
+    function = model.logp_dlogp_function(ravel_inputs=True, mode="NUMBA")
+    function.set_extra_values({})
+    nodes = function._pytensor_function.maker.fgraph.apply_nodes
+    assert sum(isinstance(node.op, MixtureLogLikelihood) for node in nodes) == 1
+    size = unconstrained_space(model).size
+    vector, interpreted = rng.normal(size=size), log_density(model)
+    value, gradient = function(vector)
+    assert_allclose(value, interpreted(vector), rtol=1e-10)
+    differences = [(interpreted(vector + h) - interpreted(vector - h)) / 2e-5 for h in 1e-5 * np.eye(size)]
+    assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * np.max(np.abs(differences)))
+
+
+def test_random_rows_are_those_of_the_mixture(rng):
+    model = mixture_model(rows(rng, 4000, 2), 2)
+    mixture = random_mixture(rng, "full", 2, 2)
+    x = pm.draw(pm.do(model, starting_point(model, mixture))["x"], mode=INTERPRETED, random_seed=rng)
+    expected = mixture.weights @ mixture.means
+    spread = mixture.means - expected
+    covariance = np.einsum("k,kij->ij", mixture.weights, mixture.covariances + spread[:, :, None] * spread[:, None, :])
+    # k = 5 standard errors
+    assert np.all(np.abs(x.mean(axis=0) - expected) < 5 * np.sqrt(np.diagonal(covariance) / 4000))
+    log_p = logsumexp(
+        [
+            np.log(w) + multivariate_normal(m, S).logpdf(x)
+            for w, m, S in zip(mixture.weights, mixture.means, mixture.covariances, strict=True)
+        ],
+        axis=0,
+    )
+    assert np.isfinite(log_p).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_components": 0}, ValueError, "`n_components` must be an integer of at least 1; received 0"),
+        ({"n_components": 2.5}, ValueError, "`n_components` must be an integer"),
+        ({"covariance_type": "round"}, ValueError, "`covariance_type` must be one of .* received 'round'"),
+        ({"X": [[1.0, np.nan], [2.0, 3.0]]}, DataError, "NaN"),
+        ({"n_components": 30}, DataError, "n_components=30"),
+        ({"prior": Prior(means=Normal([0, 0, 0], 1))}, PriorError, "`mu` of the means"),
+    ],
+)
+def test_what_cannot_be_a_model_is_refused_by_name(rng, arguments, error, message):
+    with pytest.raises(error, match=message):
+        mixture_model(**({"X": rows(rng, 20, 2), "n_components": 2} | arguments))
+
+
+def test_other_models_have_no_specification():
+    with pytest.raises(ValueError, match="not built by `mixture_model`"):
+        specification(pm.Model())
+
+
+def test_a_start_of_another_shape_is_refused(rng):
+    model = mixture_model(rows(rng, 20, 2), 2)
+    with pytest.raises(ValueError, match=r"means of shape \(2, 2\), received \(3, 2\)"):
+        starting_point(model, random_mixture(rng, "full", 3, 2))

@@ -1,0 +1,164 @@
+"""Priors: exact in JSON, resolved once, equivariant, and clear about what does not fit."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from bayesgmm import priors
+from bayesgmm.observations import as_observations
+from bayesgmm.priors import (
+    LKJ,
+    Dirichlet,
+    HalfNormal,
+    InverseGamma,
+    InverseWishart,
+    LogNormal,
+    Normal,
+    Prior,
+    PriorError,
+)
+
+MEAN, COVARIANCE = np.array([1.0, -2.0, 30.0]), np.array([[2.0, 0.5, 0.0], [0.5, 1.0, -1.0], [0.0, -1.0, 50.0]])
+DATA = (MEAN, COVARIANCE)
+FAMILIES = ("full", "tied", "diag", "spherical")
+
+reals = st.floats(-1e300, 1e300, allow_nan=False)
+positive = st.floats(1e-300, 1e300, exclude_min=True)
+sd_priors = st.one_of(
+    st.builds(LogNormal, reals, positive),
+    st.builds(InverseGamma, positive, st.lists(positive, min_size=1, max_size=4)),
+    st.builds(HalfNormal, positive),
+)
+any_prior = st.builds(
+    Prior,
+    weights=st.none() | st.builds(Dirichlet, positive | st.lists(positive, min_size=1, max_size=5)),
+    means=st.none() | st.builds(Normal, st.lists(reals, min_size=1, max_size=3), positive),
+    covariances=st.none() | st.builds(InverseWishart, positive, positive) | st.builds(LKJ, positive, sd_priors),
+)
+
+
+@given(any_prior)
+def test_json_keeps_every_bit(prior):
+    assert Prior.from_dict(json.loads(json.dumps(prior.to_dict()))) == prior
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("covariances", [None, InverseWishart(7.0, 2.0), LKJ(2.0, sd=LogNormal(0.0, 1.0))])
+def test_resolving_twice_changes_nothing_and_json_keeps_it(family, covariances):
+    resolved = Prior(covariances=covariances).resolve(DATA, 4, family)
+    assert resolved.resolve(DATA, 4, family) == resolved
+    assert resolved.resolve((100 * MEAN, 7 * COVARIANCE), 4, family) == resolved
+    assert Prior.from_dict(json.loads(json.dumps(resolved.to_dict()))) == resolved
+
+
+def test_arrays_are_kept_as_tuples_so_that_priors_are_values():
+    prior = Normal(np.array([1, 2]), np.float32(3))
+    assert prior == Normal((1.0, 2.0), 3.0)
+    assert hash(prior) == hash(Normal((1.0, 2.0), 3.0))
+    with pytest.raises(AttributeError):
+        prior.mu = 2.0
+
+
+def test_defaults_are_those_of_the_docstring():
+    full = Prior().resolve(DATA, 4, "full")
+    assert full.weights == Dirichlet((1.0,) * 4)
+    assert_allclose(full.means.mu, MEAN)
+    assert_allclose(full.means.sigma, 2 * np.sqrt(np.diagonal(COVARIANCE)))
+    assert full.covariances.dof == 5.0
+    assert_allclose(full.covariances.scale, COVARIANCE / 4 ** (2 / 3), rtol=1e-12)
+    assert Prior().resolve(DATA, 4, "EEE") == Prior().resolve(DATA, 4, "tied") == full
+    diag, spherical = (Prior().resolve(DATA, 4, name).covariances for name in ("diag", "spherical"))
+    assert_allclose(diag.scale, np.diagonal(COVARIANCE) / 4 ** (2 / 3))
+    assert_allclose(spherical.scale, np.trace(COVARIANCE) / 3 / 4 ** (2 / 3))
+    assert diag.dof == spherical.dof == 3.0
+
+
+@given(st.lists(st.floats(-8, 8), min_size=3, max_size=3), st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3))
+def test_defaults_follow_a_shift_and_a_scale_of_every_column(log10_scale, shift):
+    a, b = 10.0 ** np.array(log10_scale), np.array(shift)
+    before = Prior().resolve(DATA, 3, "full")
+    after = Prior().resolve((a * MEAN + b, np.outer(a, a) * COVARIANCE), 3, "full")
+    assert_allclose(after.means.mu, a * np.asarray(before.means.mu) + b, rtol=1e-12, atol=1e-12 * np.max(np.abs(b)))
+    assert_allclose(after.means.sigma, a * np.asarray(before.means.sigma), rtol=1e-12)
+    assert_allclose(after.covariances.scale, np.outer(a, a) * np.asarray(before.covariances.scale), rtol=1e-9)
+
+
+def test_defaults_come_from_observations_with_their_weights(rng):
+    X, w = rng.normal(size=(50, 2)), rng.integers(1, 4, 50)
+    weighted = Prior().resolve(as_observations(X, weights=w), 2, "full")
+    repeated = Prior().resolve(as_observations(np.repeat(X, w, axis=0)), 2, "full")
+    assert_allclose(weighted.covariances.scale, repeated.covariances.scale, rtol=1e-12)
+    assert_allclose(weighted.means.sigma, repeated.means.sigma, rtol=1e-12)
+
+
+@given(st.integers(2, 5), st.integers(0, 2**32 - 1))
+def test_a_singular_data_covariance_still_gives_a_proper_default(D, seed):
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(D, D - 1))
+    S = root @ root.T
+    assume(np.linalg.eigvalsh(S)[1] > 1e-6)
+    scale = np.asarray(Prior().resolve((np.zeros(D), S), 2, "full").covariances.scale)
+    assert np.linalg.eigvalsh(scale)[0] > 0
+    assert_allclose(np.diagonal(scale), np.diagonal(S) / 2 ** (2 / D))
+
+
+def test_numbers_are_given_the_shape_of_the_family():
+    assert_allclose(Prior(covariances=InverseWishart(5, 2.0)).resolve(DATA, 2, "full").covariances.scale, 2 * np.eye(3))
+    by_feature = Prior(covariances=InverseWishart(5, [1, 2, 3]))
+    assert_allclose(by_feature.resolve(DATA, 2, "tied").covariances.scale, np.diag([1, 2, 3]))
+    matrix = Prior(covariances=InverseWishart(5, np.diag([1, 2, 3])))
+    assert matrix.resolve(DATA, 2, "diag").covariances.scale == (1.0, 2.0, 3.0)
+    lkj = Prior(covariances=LKJ(1, HalfNormal(2)))
+    assert lkj.resolve(DATA, 2, "full").covariances.sd == HalfNormal((2.0, 2.0, 2.0))
+    assert lkj.resolve(DATA, 2, "spherical").covariances.sd == HalfNormal(2.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Dirichlet(0.0), "`concentration` must be positive, received 0.0"),
+        (lambda: Dirichlet([[1.0]]), r"`concentration` must have 0 or 1 dimensions, received shape \(1, 1\)"),
+        (lambda: Normal(np.nan, 1.0), "`mu` must hold finite numbers, received nan"),
+        (lambda: Normal(0.0, -1.0), "`sigma` must be positive, received -1.0"),
+        (lambda: Normal("wide", 1.0), "`mu` must be a number or an array of numbers, received 'wide'"),
+        (lambda: InverseWishart(3.0, -1.0), "`scale` must be positive"),
+        (lambda: InverseWishart(3.0, [[1.0, 2.0], [0.0, 1.0]]), "`scale` must be a symmetric matrix"),
+        (lambda: InverseWishart(3.0, [[1.0, 2.0], [2.0, 1.0]]), "`scale` must be positive definite"),
+        (lambda: InverseWishart(0.0, 1.0), "`dof` must be positive"),
+        (lambda: LKJ(2.0, sd=1.0), "`sd` must be a LogNormal, an InverseGamma or a HalfNormal, received 1.0"),
+        (lambda: LKJ(-2.0, sd=HalfNormal(1.0)), "`eta` must be positive"),
+        (lambda: Prior(means=Dirichlet(1.0)), "prior of the means must be Normal, or None; received Dirichlet"),
+        (lambda: Prior.from_dict({"weights": {"kind": "Cauchy"}}), "`kind` must be one of .*; received 'Cauchy'"),
+    ],
+)
+def test_what_is_no_prior_is_refused_with_its_name(make, message):
+    with pytest.raises(PriorError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("prior", "family", "message"),
+    [
+        (Prior(weights=Dirichlet([1, 2, 3])), "full", r"`concentration` must be a number or have shape \(2,\)"),
+        (Prior(means=Normal([1, 2], 1)), "full", r"`mu` of the means must be a number, \(3,\) or \(2, 3\), .*\(2,\)"),
+        (Prior(covariances=InverseWishart(2.0, 1.0)), "full", "`dof` must be more than 2 for 'full' in 3 dim.* 2.0"),
+        (Prior(covariances=InverseWishart(5.0, np.eye(2))), "tied", r"`scale` must .* \(3, 3\), received shape \(2, 2"),
+        (Prior(covariances=InverseWishart(5.0, COVARIANCE)), "diag", "`scale` has off-diagonal elements"),
+        (Prior(covariances=InverseWishart(5.0, [1, 1, 1])), "spherical", "`scale` must be one number"),
+        (Prior(covariances=LKJ(1, HalfNormal([1, 2]))), "diag", r"`sigma` must be a number or have shape \(3,\)"),
+        (Prior(covariances=LKJ(1, HalfNormal([1, 2, 3]))), "spherical", "`sigma` must be one number"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_data_are_refused_by_name(prior, family, message):
+    with pytest.raises(PriorError, match=message):
+        prior.resolve(DATA, 2, family)
+
+
+def test_every_kind_is_known_to_json():
+    assert set(priors.KINDS) == {
+        "Dirichlet", "Normal", "InverseWishart", "LKJ", "LogNormal", "InverseGamma", "HalfNormal",
+    }  # fmt: skip
