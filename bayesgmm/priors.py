@@ -233,7 +233,7 @@ KINDS: dict[str, type[_Value]] = {
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Prior of the whole mixture: weights, means and covariances, independent of each other.
+    """Prior of a mixture: weights, means and covariances, independent of each other.
 
     Parameters
     ----------
