@@ -26,6 +26,9 @@ MOST_CHUNKS = 64
 BLOCK_FLOATS = 2**19
 """A block's features and log densities take about this many numbers (4 MiB): at D = 32 the fastest of 2^15 to 2^20."""
 
+MOST_BLOCK_ROWS = 8192
+"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""
+
 THREAD_FLOATS = 2**16
 """Below this many numbers in a whole pass, threads cost more than they save."""
 
@@ -160,7 +163,7 @@ def _over_chunks[T](
 ) -> list[T]:
     """Results of `function(blocks, workspace)` for each chunk of consecutive blocks, in order."""
     floats_per_row = len(form.workspace(1))
-    block_rows = max(64, min(4096, BLOCK_FLOATS // floats_per_row))
+    block_rows = max(64, min(MOST_BLOCK_ROWS, BLOCK_FLOATS // floats_per_row))
     chunks = _chunks(observations.n_rows, block_rows)
     if len(chunks) == 1 or observations.n_rows * floats_per_row < THREAD_FLOATS:
         n_threads = 1

@@ -4,9 +4,13 @@ import statistics
 import time
 from collections.abc import Callable
 
+SETTLE = 0.2
+"""Seconds of rest before each measurement: BLAS threads spin for a while after their last call, on somebody's core."""
+
 
 def seconds(function: Callable[[], object], repeats: int = 1) -> float:
     """Mean wall time of `repeats` calls."""
+    time.sleep(SETTLE)
     start = time.perf_counter()
     for _ in range(repeats):
         function()
