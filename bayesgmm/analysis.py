@@ -12,10 +12,11 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm import datatree, report
+from bayesgmm.atomic import replacing
 from bayesgmm.compare import compare
 from bayesgmm.console import Screen
 from bayesgmm.estimator import GaussianMixture
-from bayesgmm.files import replacing, write_csv
+from bayesgmm.files import write_csv
 from bayesgmm.generate import generate
 from bayesgmm.membership import membership
 from bayesgmm.observations import Observations

@@ -5,8 +5,7 @@ May import pandas and the nouns; xarray is imported where a netCDF file is met.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bayesgmm.atomic import replacing
 from bayesgmm.observations import Observations, as_observations
 from bayesgmm.tables import DataError
 
@@ -227,24 +227,6 @@ def read_posterior(path: str | os.PathLike[str]) -> "xr.DataTree":
         return xr.load_datatree(path)
     except (OSError, ValueError):
         raise FileError(f"{path} is not a netCDF file: name the posterior.nc of a fit.") from None
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a temporary name in the same folder, renamed to `path` when the block ends without an error.
-
-    Whoever looks at `path` sees the old file or the whole new one, also after a crash or Ctrl-C in mid-write. The
-    temporary name keeps the ending, by which writers choose a format.
-    """
-    path = Path(path)
-    # not `tempfile`: its files are readable by their owner alone, and would stay so under their final name
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
