@@ -12,7 +12,6 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import Transform
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.covariance import covariance_family
 from bayesgmm.distribution import MixtureRows
 from bayesgmm.observations import as_observations, check_components
 from bayesgmm.parameters import MixtureParameters
@@ -119,7 +118,7 @@ def mixture_model(X: Any, n_components: int, *, covariance_type: str = "full", p
     """
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
         raise ValueError(f"`n_components` must be an integer of at least 1; received {n_components!r}.")
-    family = covariance_family(covariance_type).name
+    family = parametrisation(covariance_type).name
     observations = as_observations(X)
     K, D = int(n_components), observations.n_features
     check_components(observations, K)

@@ -308,14 +308,14 @@ class Prior:
         PriorError
             Naming the argument whose shape does not fit K, D or the family.
         """
-        family = covariance_family(covariance_type).name
+        if (family := covariance_family(covariance_type).name) not in SCALE_NDIM:
+            raise ValueError(f"`covariance_type` {family!r} is for EM only; {[*SCALE_NDIM]} can be sampled.")
         mean, covariance = _moments(data)
         K, D = int(n_components), len(mean)
-        weights = self.weights or Dirichlet(1.0)
         means = self.means or Normal(as_tuples(mean), as_tuples(2.0 * np.sqrt(np.diagonal(covariance))))
         covariances = self.covariances or _default_covariances(covariance, K, SCALE_NDIM[family])
         return Prior(
-            weights=Dirichlet(_expand("concentration", weights.concentration, (K,))),
+            weights=Dirichlet(_expand("concentration", (self.weights or Dirichlet(1.0)).concentration, (K,))),
             means=Normal(_expand_means("mu", means.mu, K, D), _expand_means("sigma", means.sigma, K, D)),
             covariances=_resolve_covariances(covariances, D, family),
         )

@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.blocks import map_rows
-from bayesgmm.covariance import covariance_family
 from bayesgmm.datatree import parameter_dataset, posterior_datatree
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
@@ -20,6 +19,7 @@ from bayesgmm.model import mixture_model, resolved_prior, starting_point
 from bayesgmm.nuts import NutsResult, sample_nuts
 from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.parameters import MixtureParameters
+from bayesgmm.parametrisation import parametrisation
 from bayesgmm.priors import Prior
 from bayesgmm.unconstrained import unconstrained_point
 
@@ -98,7 +98,7 @@ def sample_posterior(
     """
     observations = as_observations(X)
     _check_settings(method, n_components, draws, tune, chains, cores)
-    family = covariance_family(covariance_type)
+    family = parametrisation(covariance_type)
     check_components(observations, n_components)
     seeds = np.random.SeedSequence(random_seed)
     em_seed, elsewhere_seed, jitter_seed, nuts_seed = (int(s) for s in seeds.generate_state(4))

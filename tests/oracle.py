@@ -4,7 +4,7 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 from scipy.stats import multivariate_normal
 
-from bayesgmm.covariance import FAMILIES
+from bayesgmm.covariance import covariance_family
 from bayesgmm.parameters import MixtureParameters
 
 
@@ -57,46 +57,71 @@ def expected_complete_log_likelihood(N, S1, S2, parameters: MixtureParameters) -
     return float(total)
 
 
-def _cholesky_to_free(matrix: np.ndarray) -> np.ndarray:
-    L = np.linalg.cholesky(matrix)
-    return np.concatenate([np.log(np.diag(L)), L[np.tril_indices(len(L), -1)]])
+def _rotation_to_free(rotation: np.ndarray) -> np.ndarray:
+    """Givens angles that bring the columns to the axes, up to their signs: D (D - 1) / 2 of them."""
+    R, angles = rotation.copy(), []
+    for j, i in zip(*np.triu_indices(len(R), 1), strict=True):
+        angles.append(np.arctan2(R[i, j], R[j, j]))
+        c, s = np.cos(angles[-1]), np.sin(angles[-1])
+        R[[j, i]] = [c * R[j] + s * R[i], c * R[i] - s * R[j]]
+    return np.array(angles)
 
 
-def _free_to_matrix(free: np.ndarray, D: int) -> np.ndarray:
-    L = np.diag(np.exp(free[:D]))
-    L[np.tril_indices(D, -1)] = free[D:]
-    return L @ L.T
+def _free_to_rotation(angles: np.ndarray, D: int) -> np.ndarray:
+    R = np.eye(D)
+    for (j, i), angle in reversed(list(zip(np.transpose(np.triu_indices(D, 1)), angles, strict=True))):
+        c, s = np.cos(angle), np.sin(angle)
+        R[[j, i]] = [c * R[j] - s * R[i], c * R[i] + s * R[j]]
+    return R
+
+
+def _parts(code: str, K: int, D: int) -> list[tuple[int, int]]:
+    """How many volumes, shapes and orientations mclust's code stands for, and of how many numbers each."""
+    lengths = (1, D - 1, D * (D - 1) // 2)
+    return [
+        ({"E": 1, "V": K, "I": 0}[letter], length) for letter, length in zip(code.ljust(3, "I"), lengths, strict=True)
+    ]
 
 
 def to_free(parameters: MixtureParameters, family: str) -> np.ndarray:
-    """Coordinates without constraints: log weight ratios, means, and log Cholesky factors within the family."""
-    log_weights = np.log(parameters.weights)
-    if family == "full":
-        covariance = [_cholesky_to_free(matrix) for matrix in parameters.covariances]
-    elif family == "tied":
-        covariance = [_cholesky_to_free(parameters.covariances[0])]
-    elif family == "diag":
-        covariance = [0.5 * np.log(np.diag(matrix)) for matrix in parameters.covariances]
-    elif family == "spherical":
-        covariance = [0.5 * np.log(matrix[:1, 0]) for matrix in parameters.covariances]
+    """Coordinates without constraints: log weight ratios, means; log volumes, log shapes, angles of the orientations.
+
+    Sigma_k = lambda_k D_k A_k D_k^T; as many lambda, A and D as the letters of mclust's code say.
+    """
+    code = covariance_family(family).code.ljust(3, "I")
+    covariances = parameters.covariances
+    K, D = parameters.means.shape
+    if code[2] == "I":
+        rotations = np.stack([np.eye(D)] * K)
+    elif code[2] == "V" or code[1] == "E":
+        rotations = np.linalg.eigh(covariances)[1]  # by rank, so that common shapes are paired
     else:
-        raise AssertionError(f"family {family!r} has no coordinates here: add them ({sorted(FAMILIES)})")
-    return np.concatenate([log_weights[1:] - log_weights[0], parameters.means.ravel(), *covariance])
+        unequal = np.tensordot(1 / np.arange(2, K + 2), covariances, 1)  # a sum in which no eigenvalues tie by chance
+        rotations = np.stack([np.linalg.eigh(unequal)[1]] * K)
+    variances = np.log(np.einsum("kij,kil,klj->kj", rotations, covariances, rotations))
+    volumes = variances.mean(axis=1, keepdims=True)
+    shapes = (variances - volumes)[:, : D - 1]
+    angles = np.array([_rotation_to_free(rotation) for rotation in rotations])
+    free = [
+        part[:count].ravel() for part, (count, _) in zip((volumes, shapes, angles), _parts(code, K, D), strict=True)
+    ]
+    log_weights = np.log(parameters.weights)
+    return np.concatenate([log_weights[1:] - log_weights[0], parameters.means.ravel(), *free])
 
 
 def from_free(free: np.ndarray, family: str, K: int, D: int) -> MixtureParameters:
-    """The inverse of `to_free`."""
+    """The inverse of `to_free` within the family."""
     weights = softmax(np.concatenate([[0.0], free[: K - 1]]))
     means = free[K - 1 : K - 1 + K * D].reshape(K, D)
-    rest = free[K - 1 + K * D :]
-    if family == "full":
-        covariances = np.stack([_free_to_matrix(part, D) for part in rest.reshape(K, -1)])
-    elif family == "tied":
-        covariances = np.repeat(_free_to_matrix(rest, D)[None], K, axis=0)
-    elif family == "diag":
-        covariances = np.stack([np.diag(np.exp(2 * part)) for part in rest.reshape(K, -1)])
-    else:
-        covariances = np.stack([np.exp(2 * part) * np.eye(D) for part in rest])
+    rest, parts = free[K - 1 + K * D :], []
+    for count, length in _parts(covariance_family(family).code, K, D):
+        part, rest = rest[: count * length].reshape(count, length), rest[count * length :]
+        parts.append(np.broadcast_to(part if count else np.zeros(length), (K, length)))
+    assert len(rest) == 0
+    volumes, shapes, angles = parts
+    variances = np.exp(volumes + np.concatenate([shapes, -shapes.sum(axis=1, keepdims=True)], axis=1))
+    rotations = np.stack([_free_to_rotation(one, D) for one in angles])
+    covariances = np.einsum("kij,kj,klj->kil", rotations, variances, rotations)
     return MixtureParameters.from_covariances(weights, means, covariances)
 
 

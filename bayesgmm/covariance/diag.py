@@ -5,7 +5,7 @@ import numpy as np
 from bayesgmm.covariance.family import CovarianceFamily, diagonal_matrices
 
 
-def maximise(scatter: np.ndarray, N: np.ndarray) -> np.ndarray:
+def maximise(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None = None) -> np.ndarray:
     """Sigma_k = diag(C_k) / N_k; `scatter` is the diagonals (K, D)."""
     return diagonal_matrices(scatter / N[:, None])
 
@@ -19,4 +19,5 @@ DIAG = CovarianceFamily(
     unpack=lambda packed, K, D: diagonal_matrices(packed),
     diagonal=True,
     per_column=True,
+    clips_exactly=True,
 )

@@ -5,7 +5,7 @@ import numpy as np
 from bayesgmm.covariance.family import CovarianceFamily
 
 
-def maximise(scatter: np.ndarray, N: np.ndarray) -> np.ndarray:
+def maximise(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None = None) -> np.ndarray:
     """Sigma_k = C_k / N_k."""
     return scatter / N[:, None, None]
 
@@ -19,4 +19,5 @@ FULL = CovarianceFamily(
     unpack=lambda packed, K, D: packed,
     diagonal=False,
     per_column=True,
+    clips_exactly=True,
 )

@@ -5,7 +5,7 @@ import numpy as np
 from bayesgmm.covariance.family import CovarianceFamily
 
 
-def maximise(scatter: np.ndarray, N: np.ndarray) -> np.ndarray:
+def maximise(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None = None) -> np.ndarray:
     """Sigma = sum_k C_k / sum_k N_k, the same for every component."""
     return np.repeat(scatter.sum(axis=0, keepdims=True) / N.sum(), len(N), axis=0)
 
@@ -19,4 +19,6 @@ TIED = CovarianceFamily(
     unpack=lambda packed, K, D: np.repeat(packed[..., None, :, :], K, axis=-3),
     diagonal=False,
     per_column=True,
+    clips_exactly=True,
+    common=True,
 )

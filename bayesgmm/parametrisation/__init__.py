@@ -17,9 +17,16 @@ def parametrisation(covariance_type: str) -> Parametrisation:
     Raises
     ------
     ValueError
-        Listing the names there are.
+        Listing the names there are; or saying which families can be sampled, when this one is for EM only.
     """
-    return PARAMETRISATIONS[covariance_family(covariance_type).name]
+    family = covariance_family(covariance_type)
+    if family.name not in PARAMETRISATIONS:
+        sampled = ", ".join(f"{name!r} ({covariance_family(name).code})" for name in PARAMETRISATIONS)
+        raise ValueError(
+            f"`covariance_type` {family.name!r} is for EM (`GaussianMixture`) only; families that can be sampled are "
+            f"{sampled}."
+        )
+    return PARAMETRISATIONS[family.name]
 
 
 __all__ = ["PARAMETRISATIONS", "Parametrisation", "parametrisation"]

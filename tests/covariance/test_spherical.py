@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesgmm.covariance.spherical import SPHERICAL
+from bayesgmm.covariance.spherical import EII, SPHERICAL
 from tests.covariance.test_full import hard_and_soft, theirs
 
 
@@ -17,3 +17,11 @@ def test_every_direction_has_the_same_variance(rng):
     _, r, scatter = hard_and_soft(rng)
     for matrix in SPHERICAL.maximise(np.diagonal(scatter, axis1=1, axis2=2), r.sum(axis=0)):
         assert_array_equal(matrix, matrix[0, 0] * np.eye(3))
+
+
+def test_one_variance_for_all_is_the_mean_square_of_every_entry(rng):
+    X, r, scatter = hard_and_soft(rng)
+    found = EII.maximise(np.diagonal(scatter, axis1=1, axis2=2), r.sum(axis=0))
+    means = (r.T @ X) / r.sum(axis=0)[:, None]
+    expected = np.einsum("nk,nkd->", r, (X[:, None] - means) ** 2) / X.size
+    assert_allclose(found, expected * np.eye(3)[None].repeat(3, axis=0))
