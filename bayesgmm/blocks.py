@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bayesgmm.kernel import Form, choose_form
+from bayesgmm.kernel import CommonForm, Form, NaturalForm, choose_form
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.statistics import SufficientStatistics
@@ -62,7 +63,13 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def expected_statistics(
-    observations: Observations, parameters: MixtureParameters, *, diagonal: bool = False, n_threads: int | None = None
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    diagonal: bool = False,
+    spherical: bool = False,
+    common: bool = False,
+    n_threads: int | None = None,
 ) -> SufficientStatistics:
     """One E-step: the expected sufficient statistics of all rows, O(N K F) time, memory constant in N.
 
@@ -73,10 +80,17 @@ def expected_statistics(
         One mixture, in the standard coordinates of `observations`.
     diagonal : bool
         Whether covariances are diagonal, so that only the diagonal of S2 is wanted.
+    spherical : bool
+        Whether they are diagonal with one variance for all features, so that only the sum of that diagonal is.
+    common : bool
+        Whether components share one covariance, so that only the sum of S2 over components is wanted.
     n_threads : int, optional
         All available cores by default. The numbers do not depend on it.
     """
-    form = choose_form(parameters, diagonal=diagonal)
+    form: Form | CommonForm = choose_form(parameters, diagonal=diagonal, spherical=spherical)
+    if common and isinstance(form, NaturalForm) and _is_common(parameters):
+        second_moments = _second_moments(observations, diagonal)
+        form = CommonForm(parameters, second_moments, observations.total_weight)
 
     def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
         B = _load(observations, form, workspace, rows)
@@ -96,8 +110,29 @@ def expected_statistics(
     for _, more in results[1:]:
         sums += more
     N, S1, S2 = form.unpack(sums)
+    if isinstance(form, CommonForm):
+        log_likelihood += form.shared_log_likelihood
     log_likelihood -= observations.total_weight * observations.log_jacobian
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale)
+
+
+def _is_common(parameters: MixtureParameters) -> bool:
+    U = parameters.precision_cholesky
+    return bool((U == U[:1]).all())
+
+
+_MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()
+
+
+def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:
+    """sum_n w_n y_n y_n^T in standard coordinates, or its diagonal: one pass for the life of the observations."""
+    known = _MOMENTS.setdefault(observations, {})
+    if diagonal not in known:
+        D = observations.n_features
+        eye = np.eye(D)[None]
+        anything = MixtureParameters(np.ones(1), np.zeros((1, D)), eye, eye)
+        known[diagonal] = expected_statistics(observations, anything, diagonal=diagonal).S2[0]
+    return known[diagonal]
 
 
 def for_each_block(
@@ -151,7 +186,7 @@ def map_rows(
     return out
 
 
-def _load(observations: Observations, form: Form, workspace: np.ndarray, rows: slice) -> int:
+def _load(observations: Observations, form: Form | CommonForm, workspace: np.ndarray, rows: slice) -> int:
     """Put the rows, standardised, where the form wants them; how many they are."""
     B = rows.stop - rows.start
     observations.standard_block(rows, form.standard_rows(workspace, B))
@@ -159,7 +194,10 @@ def _load(observations: Observations, form: Form, workspace: np.ndarray, rows: s
 
 
 def _over_chunks[T](
-    function: Callable[[list[slice], np.ndarray], T], observations: Observations, form: Form, n_threads: int | None
+    function: Callable[[list[slice], np.ndarray], T],
+    observations: Observations,
+    form: Form | CommonForm,
+    n_threads: int | None,
 ) -> list[T]:
     """Results of `function(blocks, workspace)` for each chunk of consecutive blocks, in order."""
     floats_per_row = len(form.workspace(1))

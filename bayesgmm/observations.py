@@ -24,7 +24,7 @@ MOST_SPREADS = 1e75
 """Rows further from a mixture than this many of its spreads overflow when squared and divided by a small variance."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Observations:
     """Rows to be modelled, with everything that is known about them.
 

@@ -6,6 +6,7 @@ weights_k N(y | mu_k, Sigma_k), and `expected_statistics`, the sums the E-step m
 
 import numpy as np
 
+from bayesgmm.kernel.common import CommonForm
 from bayesgmm.kernel.natural import NaturalForm
 from bayesgmm.kernel.residual import ResidualForm
 from bayesgmm.parameters import MixtureParameters
@@ -31,7 +32,7 @@ def condition(parameters: MixtureParameters) -> float:
         return float(np.max(reach[..., None, :] @ precision @ reach[..., :, None]))
 
 
-def choose_form(parameters: MixtureParameters, *, diagonal: bool = False) -> Form:
+def choose_form(parameters: MixtureParameters, *, diagonal: bool = False, spherical: bool = False) -> Form:
     """Return the natural form (two matrix products), or the residual form where the natural one would lose digits.
 
     Parameters
@@ -40,9 +41,18 @@ def choose_form(parameters: MixtureParameters, *, diagonal: bool = False) -> For
         In standard coordinates; leading batch dimensions are allowed.
     diagonal : bool
         Whether all covariances are diagonal, so that features y_i y_j with i != j are not needed.
+    spherical : bool
+        Whether, as well, each component has one variance for all features, so that their squares are needed as a sum.
     """
-    well_conditioned = condition(parameters) <= LARGEST_CONDITION
-    return NaturalForm(parameters, diagonal=diagonal) if well_conditioned else ResidualForm(parameters, diagonal)
+    if condition(parameters) > LARGEST_CONDITION:
+        return ResidualForm(parameters, diagonal)
+    return NaturalForm(parameters, diagonal=diagonal, spherical=spherical and is_spherical(parameters))
 
 
-__all__ = ["LARGEST_CONDITION", "Form", "NaturalForm", "ResidualForm", "choose_form", "condition"]
+def is_spherical(parameters: MixtureParameters) -> bool:
+    """Whether every covariance is a number times the identity, to the last digit."""
+    U = parameters.precision_cholesky
+    return bool((U == U[..., :1, :1] * np.eye(parameters.n_features)).all())
+
+
+__all__ = ["LARGEST_CONDITION", "CommonForm", "Form", "NaturalForm", "ResidualForm", "choose_form", "condition"]

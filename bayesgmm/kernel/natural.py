@@ -48,10 +48,13 @@ def natural_parameters(parameters: MixtureParameters, *, diagonal: bool) -> np.n
     return np.concatenate([constant[..., None], linear, quadratic], axis=-1)
 
 
-def write_features(features: np.ndarray, D: int, *, diagonal: bool) -> None:
+def write_features(features: np.ndarray, D: int, *, diagonal: bool, spherical: bool = False) -> None:
     """Fill `features` (F, B), whose rows 1..D hold y already, with the constant and the products."""
     y = features[1 : D + 1]
     features[0] = 1.0
+    if spherical:
+        np.einsum("db,db->b", y, y, out=features[D + 1])
+        return
     if diagonal:
         np.multiply(y, y, out=features[D + 1 :])
         return
@@ -70,12 +73,17 @@ class NaturalForm:
         In standard coordinates.
     diagonal : bool
         Whether all covariances are diagonal.
+    spherical : bool
+        Whether they are diagonal, with one variance for all features of a component: T(y) = (1, y, |y|^2) is enough.
     """
 
-    def __init__(self, parameters: MixtureParameters, *, diagonal: bool = False) -> None:
-        self.diagonal = diagonal
+    def __init__(self, parameters: MixtureParameters, *, diagonal: bool = False, spherical: bool = False) -> None:
+        self.diagonal = diagonal or spherical
+        self.spherical = spherical
         self.D = parameters.n_features
-        self.eta = natural_parameters(parameters, diagonal=diagonal)
+        self.eta = natural_parameters(parameters, diagonal=self.diagonal)
+        if spherical:
+            self.eta = self.eta[..., : self.D + 2]
         self.shape = self.eta.shape[:-1]
         self.F = self.eta.shape[-1]
         self._rows = np.ascontiguousarray(self.eta.reshape(-1, self.F))
@@ -91,7 +99,7 @@ class NaturalForm:
     def log_joint(self, workspace: np.ndarray, B: int) -> np.ndarray:
         """Log weights_k + log N(y_n | mu_k, Sigma_k) of the block, (..., K, B), a view of the workspace."""
         features = self._features(workspace, B)
-        write_features(features, self.D, diagonal=self.diagonal)
+        write_features(features, self.D, diagonal=self.diagonal, spherical=self.spherical)
         out = workspace[self.F * B : (self.F + len(self._rows)) * B].reshape(-1, B)
         return np.dot(self._rows, features, out=out).reshape(*self.shape, B)
 
@@ -107,9 +115,14 @@ class NaturalForm:
         return float(log_density.sum()), responsibilities @ self._features(workspace, B).T
 
     def unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D), from sums of T(y)."""
+        """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D), from sums of T(y).
+
+        Of a spherical S2 only the sum over features says something.
+        """
         D = self.D
         N, S1, products = sums[:, 0], sums[:, 1 : D + 1], sums[:, D + 1 :]
+        if self.spherical:
+            return N, S1, np.repeat(products / D, D, axis=1)
         if self.diagonal:
             return N, S1, products
         i, j = pair_indices(D)
