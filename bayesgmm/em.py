@@ -3,13 +3,15 @@
 Dempster, Laird & Rubin (1977); McLachlan & Peel (2000), section 3.2. May import NumPy and the modules below it only.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 
+from bayesgmm.acceleration import QuasiNewton
 from bayesgmm.blocks import expected_statistics
+from bayesgmm.conjugate import ConjugatePrior
 from bayesgmm.covariance import CovarianceFamily
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters, ParameterError, inverse_cholesky
@@ -22,7 +24,7 @@ LEAST_WEIGHT = 1e-10
 class Status(Enum):
     """How EM ended; the value is the sentence to print."""
 
-    CONVERGED = "EM converged: the log-likelihood no longer rises by more than `tol` per row."
+    CONVERGED = "EM converged: the log-likelihood is not expected to rise by more than `tol` per row."
     MAX_ITER = "EM stopped at `max_iter` before the log-likelihood settled: raise `max_iter` or `tol`."
     COLLAPSED = (
         "EM converged with a component on the variance floor: it describes a few (nearly) equal rows, not a cluster. "
@@ -61,6 +63,10 @@ class EMResult:
         Components held by the variance floor.
     N : (K,) float64
         Expected rows in each component.
+    objective : float
+        What was maximised: the log-likelihood, plus the log density of the prior where there is one.
+    least_rows : float
+        What each component must expect more of, for the fit to be admissible.
     """
 
     parameters: MixtureParameters
@@ -68,6 +74,8 @@ class EMResult:
     status: Status
     floored: tuple[int, ...]
     N: np.ndarray
+    objective: float
+    least_rows: float
 
     @property
     def log_likelihood(self) -> float:
@@ -76,8 +84,12 @@ class EMResult:
 
     @property
     def admissible(self) -> bool:
-        """Whether this is a description of clusters: converged, off the floor, more rows than features in each."""
-        return self.status is Status.CONVERGED and bool((self.N > self.parameters.n_features).all())
+        """Whether this is a description of clusters: converged, off the floor, more rows than features in each.
+
+        More than one row in each is enough with a prior, which stands for the rows that are missing; and where there
+        are too few rows for so many features altogether, for families that pool their scatter.
+        """
+        return self.status is Status.CONVERGED and bool((self.N > self.least_rows * (1 + 1e-9)).all())
 
 
 def maximise(
@@ -85,6 +97,8 @@ def maximise(
     family: CovarianceFamily,
     floor: np.ndarray,
     previous: MixtureParameters | None = None,
+    frozen: frozenset[str] = frozenset(),
+    prior: ConjugatePrior | None = None,
 ) -> tuple[MixtureParameters, tuple[int, ...]]:
     """One M-step: the mixture of the family that fits the statistics best, and the components held by the floor.
 
@@ -96,7 +110,11 @@ def maximise(
         Smallest variance allowed, for each feature, in standard coordinates: covariances are kept at or above
         diag(floor), in the sense of positive definite matrices. Zero means none.
     previous : MixtureParameters, optional
-        Where an empty component stays.
+        Where an empty component stays, and where what is frozen is taken from.
+    frozen : set of "weights", "means", "covariances"
+        Held as they are in `previous`; the others maximise given them.
+    prior : ConjugatePrior, optional
+        The maximum is then that of the posterior density.
 
     Raises
     ------
@@ -106,17 +124,32 @@ def maximise(
     N = statistics.N
     empty = N < LEAST_WEIGHT
     safe_N = np.where(empty, 1.0, N)
-    means = statistics.S1 / safe_N[:, None]
-    if empty.any():
+    means = statistics.S1 / safe_N[:, None] if prior is None else prior.means(N, statistics.S1)
+    if empty.any() and prior is None:
         if previous is None:
             raise CollapseError(
                 f"component {int(np.argmax(empty))} has no rows in the given start.", int(np.argmax(empty))
             )
         means = np.where(empty[:, None], previous.means, means)
-    covariances = family.maximise(statistics.scatter(means), safe_N)
+    weights = N / N.sum()
+    if previous is not None:
+        weights = previous.weights if "weights" in frozen else weights
+        means = previous.means if "means" in frozen else means
+        if "covariances" in frozen:
+            return MixtureParameters(weights, means, previous.covariances, previous.precision_cholesky), ()
+    scatter = statistics.scatter(means)
+    if prior is not None:
+        scatter, safe_N = prior.add_to(scatter, N, means, common=family.common)
+        empty = np.zeros(len(N), dtype=bool)
+    held: tuple[int, ...] = ()
+    if family.own_shape and floor.any():
+        # these families divide by the determinant of each scatter: the floor must hold before, not after
+        scatter, held = _scatter_above_floor(scatter, safe_N, floor)
+    covariances = family.maximise(scatter, safe_N, None if previous is None else previous.covariances)
     if empty.any() and previous is not None:
         covariances = np.where(empty[:, None, None], previous.covariances, covariances)
     covariances, floored = _above_floor(covariances, floor)
+    floored = tuple(sorted({*held, *floored}))
     try:
         factors = inverse_cholesky(covariances)
         singular = np.zeros(len(N), dtype=bool) if floor.any() else _only_rounding(means, covariances, factors)
@@ -129,7 +162,7 @@ def maximise(
             component,
             previous,
         )
-    return MixtureParameters(N / N.sum(), means, covariances, factors), floored
+    return MixtureParameters(weights, means, covariances, factors), floored
 
 
 def run(
@@ -140,9 +173,11 @@ def run(
     tol: float,
     max_iter: int,
     floor: np.ndarray,
-    on_iteration: Callable[[int, float], None] | None = None,
+    accelerated: bool = False,
+    frozen: frozenset[str] = frozenset(),
+    prior: ConjugatePrior | None = None,
 ) -> EMResult:
-    """Iterate from `start` until the log-likelihood rises by less than `tol` per row.
+    """Iterate from `start` until the log-likelihood is not expected to rise by more than `tol` per row.
 
     Parameters
     ----------
@@ -151,56 +186,100 @@ def run(
         In standard coordinates.
     family : CovarianceFamily
     tol : float
-        Smallest rise of the log-likelihood per unit of row weight that goes on.
+        Smallest rise of the log-likelihood per unit of row weight that goes on. Plain EM stops when a step rises by
+        less; accelerated EM, when what is still expected of all further steps is less too.
     max_iter : int
         Most E-steps.
     floor : (D,) float64
         Smallest variances, see `maximise`.
-    on_iteration : callable, optional
-        Told the number of E-steps and the log-likelihood after each.
+    accelerated : bool
+        Whether to take the longer steps of `QuasiNewton` where they raise the likelihood.
+    frozen : set of "weights", "means", "covariances"
+        Held as in `start`.
+    prior : ConjugatePrior, optional
+        Maximise the posterior density (MAP-EM): that is then what never falls.
 
     Raises
     ------
     CollapseError
         When a covariance becomes singular and `floor` is zero.
     """
-    parameters = start
+
+    def look(parameters: MixtureParameters) -> SufficientStatistics:
+        return expected_statistics(
+            observations, parameters, diagonal=family.diagonal, spherical=family.spherical, common=family.common
+        )
+
+    def step(from_: MixtureParameters, statistics: SufficientStatistics) -> tuple[MixtureParameters, tuple[int, ...]]:
+        return maximise(statistics, family, floor, from_, frozen, prior)
+
+    def value(at: MixtureParameters, statistics: SufficientStatistics) -> float:
+        return statistics.log_likelihood + (0.0 if prior is None else prior.log_density(at, common=family.common))
+
+    least_rise = tol * observations.total_weight
+    parameters, statistics = start, look(start)
+    log_likelihoods = [statistics.log_likelihood]
+    if not np.isfinite(log_likelihoods[0]):
+        raise CollapseError("the log-likelihood is not finite: the start puts some row out of every reach.", 0)
+    objective = value(parameters, statistics)
     floored: tuple[int, ...] = ()
-    log_likelihoods: list[float] = []
     status = Status.MAX_ITER
-    statistics = expected_statistics(observations, parameters, diagonal=family.diagonal)
-    while True:
+    ahead = QuasiNewton(family, observations.total_weight, frozen) if accelerated else None
+    if max_iter > 1:
+        target, target_floored = step(parameters, statistics)
+    while len(log_likelihoods) < max_iter:
+        before, objective_before = parameters, objective
+        proposal = None
+        # on the floor the EM step has a kink, and what was learned from it elsewhere does not hold
+        if ahead is not None and not target_floored:
+            proposal = ahead.propose(parameters)
+            if proposal is not None and _above_floor(proposal.covariances, floor)[1]:
+                ahead.refuse()
+                proposal = None
+        if proposal is not None:
+            found = look(proposal)
+            objective = value(proposal, found)
+            if objective >= objective_before:
+                ahead.accept()  # type: ignore[union-attr]
+                parameters, statistics, floored = proposal, found, ()
+            else:
+                ahead.refuse()  # type: ignore[union-attr]
+                log_likelihoods.append(statistics.log_likelihood)
+                proposal, objective = None, objective_before
+                if len(log_likelihoods) >= max_iter:
+                    break
+        if proposal is None:
+            parameters, floored = target, target_floored
+            statistics = look(parameters)
+            objective = value(parameters, statistics)
         log_likelihoods.append(statistics.log_likelihood)
-        if not np.isfinite(statistics.log_likelihood):
-            raise CollapseError("the log-likelihood is not finite: the start puts some row out of every reach.", 0)
-        if on_iteration is not None:
-            on_iteration(len(log_likelihoods), statistics.log_likelihood)
-        if len(log_likelihoods) > 1:
-            rise = (log_likelihoods[-1] - log_likelihoods[-2]) / observations.total_weight
-            if abs(rise) <= tol:
+        if floored and not family.clips_exactly:
+            # what the floor makes of such a family is no longer of the family, and need not rise
+            status = Status.COLLAPSED
+            break
+        rise = abs(objective - objective_before)
+        if rise <= least_rise and ahead is None:
+            status = Status.COLLAPSED if floored else Status.CONVERGED
+            break
+        target, target_floored = step(parameters, statistics)
+        if ahead is not None:
+            expected = ahead.learn(before, parameters, target)
+            if rise <= least_rise and (target_floored or expected <= least_rise):
                 status = Status.COLLAPSED if floored else Status.CONVERGED
                 break
-        if len(log_likelihoods) >= max_iter:
-            break
-        parameters, floored = maximise(statistics, family, floor, parameters)
-        statistics = expected_statistics(observations, parameters, diagonal=family.diagonal)
-    return EMResult(parameters, np.array(log_likelihoods), status, floored, statistics.N)
+    K, D = parameters.means.shape
+    pooled = family.common and observations.total_weight <= K * D
+    least_rows = 1.0 if pooled or prior is not None else float(D)
+    ends = np.array(log_likelihoods)
+    return EMResult(parameters, ends, status, floored, statistics.N, objective, least_rows)
 
 
-def go_on(
-    observations: Observations,
-    result: EMResult,
-    family: CovarianceFamily,
-    *,
-    tol: float,
-    max_iter: int,
-    floor: np.ndarray,
-) -> EMResult:
-    """Continue a run that stopped at fewer E-steps; arguments as in `run`, `max_iter` for both together."""
-    if result.status is not Status.MAX_ITER or len(result.log_likelihoods) >= max_iter:
+def go_on(observations: Observations, result: EMResult, family: CovarianceFamily, **settings: Any) -> EMResult:
+    """Continue a run that stopped at fewer E-steps; settings as of `run`, `max_iter` for both together."""
+    left = settings["max_iter"] - len(result.log_likelihoods) + 1
+    if result.status is not Status.MAX_ITER or left <= 1:
         return result
-    left = max_iter - len(result.log_likelihoods) + 1
-    more = run(observations, result.parameters, family, tol=tol, max_iter=left, floor=floor)
+    more = run(observations, result.parameters, family, **{**settings, "max_iter": left})
     return replace(more, log_likelihoods=np.concatenate([result.log_likelihoods, more.log_likelihoods[1:]]))
 
 
@@ -228,6 +307,16 @@ def _above_floor(covariances: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray
     return covariances, tuple(low)
 
 
+def _scatter_above_floor(scatter: np.ndarray, N: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Raise each component's own scatter, (K, D, D) or its diagonals (K, D), to N_k floor; which needed it."""
+    if scatter.ndim == 2:
+        least = N[:, None] * floor
+        low = (scatter < least).any(axis=1)
+        return np.maximum(scatter, least), tuple(int(k) for k in np.flatnonzero(low))
+    raised, low_components = _above_floor(scatter / N[:, None, None], floor)
+    return (scatter if not low_components else raised * N[:, None, None]), low_components
+
+
 def _only_rounding(means: np.ndarray, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Whether a variance of each component, given the other features, is no more than what rounding leaves of zero.
 
@@ -241,7 +330,8 @@ def _only_rounding(means: np.ndarray, covariances: np.ndarray, factors: np.ndarr
 def _positive_definite(matrix: np.ndarray) -> bool:
     """Whether a matrix, or every one of a stack, is positive definite."""
     try:
-        np.linalg.cholesky(matrix)
+        factor = np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         return False
-    return True
+    # of NaN it makes NaN without a word
+    return bool(np.isfinite(factor).all())

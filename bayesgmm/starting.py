@@ -3,7 +3,9 @@
 Everything given is checked before any work. May import NumPy and the modules below it only.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,11 @@ from bayesgmm.covariance import CovarianceFamily
 from bayesgmm.em import CollapseError, maximise
 from bayesgmm.initialization import METHODS, from_method, statistics_of
 from bayesgmm.observations import Observations
-from bayesgmm.parameters import MixtureParameters, ParameterError, inverse_cholesky
+from bayesgmm.parameters import MixtureParameters, ParameterError
+from bayesgmm.projection import within_family
+
+DETERMINISTIC = "hierarchical"
+"""The method that makes the same start every time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +46,38 @@ class Start:
     @property
     def _parts(self) -> tuple[Any, Any, Any]:
         return self.weights, self.means, self.precisions
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether every parameter is given."""
+        return isinstance(self.origin, MixtureParameters)
+
+    @property
+    def given(self) -> set[str]:
+        """Names of the parts that are given."""
+        names = ("weights", "means", "covariances")
+        return {name for name, part in zip(names, self._parts, strict=True) if part is not None}
+
+    def starts(
+        self,
+        observations: Observations,
+        n_components: int,
+        family: CovarianceFamily,
+        floor: np.ndarray,
+        seeds: np.random.SeedSequence,
+        n_init: int,
+    ) -> list[Callable[[], MixtureParameters]]:
+        """List what makes each start, see `parameters`; one where more would be the same.
+
+        The deterministic method comes first, and k-means makes the other starts.
+        """
+        requested = [self] * (1 if self.is_one else n_init)
+        if isinstance(self.origin, str) and self.origin == DETERMINISTIC:
+            requested[1:] = [replace(self, origin="kmeans")] * (len(requested) - 1)
+        return [
+            partial(start.parameters, observations, n_components, family, floor, np.random.default_rng(seed))
+            for start, seed in zip(requested, seeds.spawn(len(requested)), strict=True)
+        ]
 
     def check(self, observations: Observations, n_components: int, family: CovarianceFamily) -> None:
         """Refuse what does not fit the rows, the components or the family.
@@ -111,16 +149,6 @@ class Start:
         except ParameterError as error:
             raise ParameterError(f"`weights_init`, `means_init` or `precisions_init` is no mixture: {error}") from None
         return observations.to_standard(given)
-
-
-def within_family(start: MixtureParameters, family: CovarianceFamily) -> MixtureParameters:
-    """Return the mixture of the family nearest to a start: the M-step of as many rows as the weights say."""
-    weights = np.maximum(start.weights, np.finfo(np.float64).eps)
-    scatter = weights[:, None, None] * start.covariances
-    if family.diagonal:
-        scatter = np.diagonal(scatter, axis1=-2, axis2=-1)
-    covariances = family.maximise(scatter, weights)
-    return MixtureParameters(start.weights, start.means, covariances, inverse_cholesky(covariances))
 
 
 def from_memberships(

@@ -28,18 +28,21 @@ def relative_floor(observations, family, fraction):
     return fraction * family.floor_variances(observations.variances) / observations.scale**2
 
 
+@pytest.mark.parametrize("accelerated", [False, True], ids=["plain", "accelerated"])
 @families
 @given(seed=seeds, K=st.integers(1, 4), D=st.integers(1, 3), method=st.sampled_from(sorted(METHODS)))
-def test_the_log_likelihood_never_falls(family, seed, K, D, method):
-    """Also where the floor holds a component: clipping is the exact M-step under the floor."""
+def test_the_log_likelihood_never_falls(family, accelerated, seed, K, D, method):
+    """Also where the floor holds a component, if its covariance is its own: clipping is then the exact M-step."""
     rng = np.random.default_rng(seed)
     observations = as_observations(random_rows(rng, 60, D))
-    floor = relative_floor(observations, family, 0.01)
+    clipping_is_exact = family.code in ("EII", "VII", "EEI", "VVI", "EEE", "VVV")
+    floor = relative_floor(observations, family, 0.01 if clipping_is_exact else 1e-8)
     start = from_method(observations, method, K, family, floor, rng)
-    result = em.run(observations, start, family, tol=1e-10, max_iter=60, floor=floor)
+    result = em.run(observations, start, family, tol=1e-10, max_iter=60, floor=floor, accelerated=accelerated)
     # rounding: eps times the number of rows times the size of a log density
     slack = 1e-11 * 60 * D
-    assert (np.diff(result.log_likelihoods) >= -slack).all()
+    if clipping_is_exact or not result.floored:
+        assert (np.diff(result.log_likelihoods) >= -slack).all()
 
 
 @families
@@ -135,11 +138,14 @@ def test_a_component_on_the_floor_is_held_and_reported_not_refused(family):
     )
     floor = np.full(2, 1e-8)
     parameters, floored = em.maximise(statistics, family, floor)
-    if family.name == "tied":
-        assert floored == ()
-    else:
-        assert floored == (1,)
+    # what components have in common does not go with one of them: a volume and shape for all stays off the floor,
+    # and where the volume alone is common the floor holds the scatter, whose shape is all that is used
+    common_shape = family.code[1] in "EI"
+    assert floored == (() if family.code[0] == "E" and common_shape else (1,))
+    if family.code[0] == "V":
         assert_allclose(np.diagonal(parameters.covariances[1]), floor)
+    else:
+        assert_allclose(np.diagonal(parameters.covariances[1]), 1.0, rtol=1e-4)
 
 
 def test_statistics_of_the_truth_give_the_truth_back(rng):
@@ -163,18 +169,8 @@ def simple(rng, K=2):
 
 def test_stops_where_told(rng):
     observations, start, family = simple(rng)
-    told = []
-    result = em.run(
-        observations,
-        start,
-        family,
-        tol=1e-12,
-        max_iter=3,
-        floor=np.zeros(2),
-        on_iteration=lambda *seen: told.append(seen),
-    )
+    result = em.run(observations, start, family, tol=1e-12, max_iter=3, floor=np.zeros(2))
     assert result.status is em.Status.MAX_ITER
-    assert told == list(enumerate(result.log_likelihoods.tolist(), start=1))
     assert len(result.log_likelihoods) == 3
     assert not result.admissible
 

@@ -7,8 +7,7 @@ from numpy.testing import assert_allclose
 from bayesgmm import em
 from bayesgmm.covariance import FAMILIES
 from bayesgmm.observations import as_observations
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.starting import Start, within_family
+from bayesgmm.starting import Start
 
 FULL = FAMILIES["full"]
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
@@ -65,26 +64,6 @@ def test_a_given_component_without_rows_is_refused_by_number(rng):
     observations = as_observations(rng.normal(size=(12, 1)))
     with pytest.raises(em.CollapseError, match="component 1 has no rows"):
         asked(observations, np.tile([1.0, 0.0], (12, 1)), 2, FULL)
-
-
-@families
-def test_a_mixture_of_the_family_is_its_own_nearest(family, rng):
-    X, labels = blobs(rng)
-    start = asked(as_observations(X), labels, 3, family)
-    again = within_family(start, family)
-    assert_allclose(again.covariances, start.covariances, rtol=1e-12)
-    assert_allclose(again.precision_cholesky, start.precision_cholesky, rtol=1e-10, atol=1e-12)
-
-
-@families
-def test_a_full_mixture_is_brought_into_the_family(family, rng):
-    factors = rng.normal(size=(2, 3, 3))
-    full = MixtureParameters.from_covariances([0.3, 0.7], rng.normal(size=(2, 3)), factors @ factors.swapaxes(1, 2))
-    near = within_family(full, family)
-    assert_allclose(family.unpack(family.pack(near.covariances), 2, 3), near.covariances, rtol=1e-12)
-    # every family keeps the total variance of the mixture within its components
-    traces = [np.einsum("k,kii->", p.weights, p.covariances) for p in (full, near)]
-    assert_allclose(traces[1], traces[0], rtol=1e-12)
 
 
 def test_given_parts_replace_those_of_the_origin(rng):
