@@ -1,12 +1,14 @@
 """Where EM starts: responsibilities of a sample of rows, then one M-step.
 
 Starts are computed on at most `MOST_ROWS` rows drawn at random (with probability proportional to their weights), in
-columns divided by their standard deviation, so that a start does not depend on units, nor its memory on N. May import
-NumPy, scikit-learn and the modules below it only.
+columns divided by their standard deviation, so that a start does not depend on units, nor its memory on N. The
+hierarchical one draws nothing: it sees at most `MOST_AGGLOMERATED` rows, evenly spaced. May import NumPy, scikit-learn
+and the modules below it only.
 """
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
@@ -15,11 +17,15 @@ from threadpoolctl import threadpool_limits
 
 from bayesgmm.covariance import CovarianceFamily
 from bayesgmm.em import maximise
+from bayesgmm.hierarchy import Hierarchy, agglomerate
 from bayesgmm.observations import Observations, row_slices
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.statistics import SufficientStatistics
 
 MOST_ROWS = 20_000
+
+MOST_AGGLOMERATED = 2_000
+"""Time and memory of `agglomerate` grow as the square of the rows."""
 
 LEAST_SPREAD = 1e-3
 """A start whose component has less than this share of the data's variance in some direction is widened to it."""
@@ -53,13 +59,69 @@ def random_memberships(rows: np.ndarray, weights: np.ndarray | None, K: int, rng
     return responsibilities / responsibilities.sum(axis=1, keepdims=True)
 
 
-METHODS: dict[str, Callable[[np.ndarray, np.ndarray | None, int, np.random.Generator], np.ndarray]] = {
+DRAWN: dict[str, Callable[[np.ndarray, np.ndarray | None, int, np.random.Generator], np.ndarray]] = {
     "kmeans": kmeans,
     "k-means++": nearest_seed,
     "random_from_data": nearest_row,
     "random": random_memberships,
 }
-"""Starts by the name in ``init_params``."""
+"""Starts that another seed makes another, by the name in ``init_params``."""
+
+METHODS = (*DRAWN, "hierarchical")
+"""Every name of a start in ``init_params``; the last one is always the same for the same rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HierarchicalStart:
+    """Starts for any number of components and any family, from one agglomeration.
+
+    Attributes
+    ----------
+    sample : Observations
+        The n rows that were agglomerated.
+    hierarchy : Hierarchy
+        Their partitions.
+    """
+
+    sample: Observations
+    hierarchy: Hierarchy
+
+    def parameters(self, n_components: int, family: CovarianceFamily, floor: np.ndarray) -> MixtureParameters:
+        """Return the M-step of the partition into K clusters, in standard coordinates; narrow ones are widened.
+
+        Parameters
+        ----------
+        n_components : int
+            K.
+        family : CovarianceFamily
+        floor : (D,) float64
+            Smallest variance allowed, in standard coordinates.
+
+        Raises
+        ------
+        ValueError
+            When the sample has fewer than K distinct rows.
+        """
+        return _mixture(self.sample, self.hierarchy.labels(n_components), family, floor)
+
+
+def hierarchical_memberships(observations: Observations) -> HierarchicalStart:
+    """Agglomerate the rows once, for starts with any number of components and any family.
+
+    Of many rows, `MOST_AGGLOMERATED` are taken, evenly spaced; of many weighted rows, as many at evenly spaced points
+    of the cumulative weight (systematic sampling). Nothing is random. Rows whose order has a period that the spacing
+    divides are sampled badly: shuffle them first.
+
+    Parameters
+    ----------
+    observations : Observations
+
+    Returns
+    -------
+    start : HierarchicalStart
+    """
+    sample = _even_sample(observations)
+    return HierarchicalStart(sample, agglomerate(sample.values, sample.weights))
 
 
 def from_method(
@@ -73,20 +135,46 @@ def from_method(
     """Return a start by one of `METHODS`, in standard coordinates.
 
     Components that come out (nearly) singular are widened to `LEAST_SPREAD` of the data's variances: a start is only
-    a place to begin.
+    a place to begin. The hierarchical start leaves `rng` as it is; for many numbers of components or families,
+    `hierarchical_memberships` does the work once.
     """
+    if method not in DRAWN:
+        return hierarchical_memberships(observations).parameters(n_components, family, floor)
+    return drawn_memberships(observations, method, n_components, rng).parameters(family, floor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnStart:
+    """Memberships of a sample of rows: a start for every family.
+
+    Attributes
+    ----------
+    sample : Observations
+        n rows.
+    memberships : (n, K) float64
+    """
+
+    sample: Observations
+    memberships: np.ndarray
+
+    def parameters(self, family: CovarianceFamily, floor: np.ndarray) -> MixtureParameters:
+        """Return the M-step of the memberships, in standard coordinates; narrow components are widened."""
+        return _mixture(self.sample, self.memberships, family, floor)
+
+
+def drawn_memberships(
+    observations: Observations, method: str, n_components: int, rng: np.random.Generator
+) -> DrawnStart:
+    """Draw a start by one of `DRAWN`, once for all families."""
     sample = _sample(observations, rng)
     # scale by column, not by the common scalar: k-means must not see units
     spread = np.sqrt(observations.variances)
     rows = (sample.values - observations.shift) / spread
-    responsibilities = METHODS[method](rows, sample.weights, n_components, rng)
+    responsibilities = DRAWN[method](rows, sample.weights, n_components, rng)
     if not responsibilities.any(axis=0).all():
         # distances cannot tell rows apart that differ in their last digits; comparing them can
         responsibilities = nearest_row(rows, sample.weights, n_components, rng)
-    statistics = statistics_of(sample, responsibilities, diagonal=family.diagonal)
-    variances = family.floor_variances(observations.variances) / observations.scale**2
-    wide = np.maximum(floor, LEAST_SPREAD * variances)
-    return maximise(statistics, family, wide)[0]
+    return DrawnStart(sample, responsibilities)
 
 
 def statistics_of(observations: Observations, memberships: np.ndarray, *, diagonal: bool) -> SufficientStatistics:
@@ -109,6 +197,15 @@ def statistics_of(observations: Observations, memberships: np.ndarray, *, diagon
     return SufficientStatistics(float("nan"), N, S1, S2, observations.shift, observations.scale)
 
 
+def _mixture(
+    sample: Observations, memberships: np.ndarray, family: CovarianceFamily, floor: np.ndarray
+) -> MixtureParameters:
+    """M-step of the memberships of a sample, no component narrower than `LEAST_SPREAD`."""
+    statistics = statistics_of(sample, memberships, diagonal=family.diagonal)
+    variances = family.floor_variances(sample.variances) / sample.scale**2
+    return maximise(statistics, family, np.maximum(floor, LEAST_SPREAD * variances))[0]
+
+
 def _sample(observations: Observations, rng: np.random.Generator) -> Observations:
     """At most MOST_ROWS rows; a weighted draw with replacement stands for the weights, so the sample has none."""
     if observations.weights is None:
@@ -122,6 +219,20 @@ def _sample(observations: Observations, rng: np.random.Generator) -> Observation
         return observations.take(present)
     share = observations.weights / observations.weights.sum()
     return observations.take(np.sort(rng.choice(observations.n_rows, MOST_ROWS, p=share))).unweighted()
+
+
+def _even_sample(observations: Observations) -> Observations:
+    """At most MOST_AGGLOMERATED rows, at the middles of as many equal stretches of rows or of their weight."""
+    middles = (2 * np.arange(MOST_AGGLOMERATED) + 1) / (2 * MOST_AGGLOMERATED)
+    if observations.weights is None:
+        if observations.n_rows <= MOST_AGGLOMERATED:
+            return observations
+        return observations.take((middles * observations.n_rows).astype(np.intp))
+    present = np.flatnonzero(observations.weights)
+    if len(present) <= MOST_AGGLOMERATED:
+        return observations.take(present)
+    reached = observations.weights[present].cumsum()
+    return observations.take(present[reached.searchsorted(middles * reached[-1], side="right")]).unweighted()
 
 
 def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:

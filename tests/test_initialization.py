@@ -11,10 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from bayesgmm import initialization
 from bayesgmm.covariance import FAMILIES
 from bayesgmm.initialization import (
+    DRAWN,
     LEAST_SPREAD,
     METHODS,
+    MOST_AGGLOMERATED,
     MOST_ROWS,
     from_method,
+    hierarchical_memberships,
     kmeans,
     nearest_row,
     nearest_seed,
@@ -26,6 +29,7 @@ from tests.strategies import random_rows, seeds
 
 FULL = FAMILIES["full"]
 methods = pytest.mark.parametrize("method", METHODS)
+drawn_methods = pytest.mark.parametrize("method", DRAWN)
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
@@ -52,7 +56,7 @@ def test_a_start_is_a_mixture_of_the_family_among_the_data(method, family, seed,
     assert_allclose(family.unpack(family.pack(found.covariances), K, D), found.covariances, rtol=1e-12, atol=1e-12)
 
 
-@methods
+@drawn_methods
 def test_the_seed_decides(method, rng):
     observations = as_observations(random_rows(rng, 60, 2))
     first, again = (start(observations, method, 3, seed=7) for _ in range(2))
@@ -77,7 +81,7 @@ def test_a_start_does_not_see_units_or_the_origin(method, factor, rng):
 @pytest.mark.parametrize("method", ["kmeans", "k-means++"])
 def test_separate_clusters_are_found(method, rng):
     X, labels = blobs(rng)
-    found = METHODS[method]((X - X.mean(axis=0)) / X.std(axis=0), None, 3, rng).argmax(axis=1)
+    found = DRAWN[method]((X - X.mean(axis=0)) / X.std(axis=0), None, 3, rng).argmax(axis=1)
     assert len(set(zip(found.tolist(), labels.tolist(), strict=True))) == 3
 
 
@@ -105,7 +109,7 @@ def test_weights_count_as_repeated_rows_when_seeds_are_drawn(method, rng):
     rows = np.concatenate([rng.normal(size=(10, 1)), rng.normal(size=(10, 1)) + 30, rng.normal(size=(200, 1)) + 60])
     weights = np.concatenate([np.full(20, 1e6), np.full(200, 1e-6)])
     for seed in range(10):
-        r = METHODS[method](rows, weights, 2, np.random.default_rng(seed))
+        r = DRAWN[method](rows, weights, 2, np.random.default_rng(seed))
         assert r[:10].argmax(axis=1).tolist() != r[10:20].argmax(axis=1).tolist()
         assert len(set(r[:10].argmax(axis=1))) == len(set(r[10:20].argmax(axis=1))) == 1
 
@@ -134,7 +138,7 @@ def test_of_many_rows_a_stratified_sample_is_used(monkeypatch, rng):
         seen["rows"] = rows
         return random_memberships(rows, weights, K, rng)
 
-    monkeypatch.setitem(initialization.METHODS, "random", remember)
+    monkeypatch.setitem(initialization.DRAWN, "random", remember)
     N = 3 * MOST_ROWS + 1
     observations = as_observations(np.arange(N, dtype=float)[:, None])
     start(observations, "random", 2)
@@ -152,7 +156,7 @@ def test_a_weighted_sample_follows_the_weights(monkeypatch, rng):
         seen.update(rows=rows, weights=weights)
         return random_memberships(rows, weights, K, rng)
 
-    monkeypatch.setitem(initialization.METHODS, "random", remember)
+    monkeypatch.setitem(initialization.DRAWN, "random", remember)
     N = 2 * MOST_ROWS
     X = np.concatenate([np.zeros(N // 2), np.ones(N // 2)]) + rng.normal(scale=1e-3, size=N)
     observations = as_observations(X[:, None], weights=np.repeat([1.0, 3.0], N // 2))
@@ -163,7 +167,9 @@ def test_a_weighted_sample_follows_the_weights(monkeypatch, rng):
 
 
 @methods
-def test_a_start_takes_memory_that_does_not_grow_with_the_rows(method, rng):
+def test_a_start_takes_memory_that_does_not_grow_with_the_rows(method, rng, monkeypatch):
+    monkeypatch.setattr(initialization, "MOST_AGGLOMERATED", 200)
+
     def peak(N):
         observations = as_observations(rng.normal(size=(N, 4)))
         tracemalloc.start()
@@ -175,6 +181,71 @@ def test_a_start_takes_memory_that_does_not_grow_with_the_rows(method, rng):
     small, large = 2 * MOST_ROWS, 8 * MOST_ROWS
     peak(small)  # what is allocated once for all
     assert peak(large) - peak(small) < 0.05 * (large - small) * 4 * 8
+
+
+def test_the_hierarchical_start_draws_nothing(rng):
+    observations = as_observations(random_rows(rng, 60, 2))
+    untouched = np.random.default_rng(5)
+    first = from_method(observations, "hierarchical", 3, FULL, np.zeros(2), untouched)
+    assert untouched.bit_generator.state == np.random.default_rng(5).bit_generator.state
+    assert_array_equal(first.means, start(observations, "hierarchical", 3, seed=1).means)
+
+
+@families
+@given(seed=seeds, weighted=st.booleans())
+def test_one_agglomeration_serves_every_number_of_components(family, seed, weighted):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(0, 3, size=40).astype(float) if weighted else None
+    if weights is not None:
+        weights[:10] = 1.0
+    observations = as_observations(random_rows(rng, 40, 2), weights=weights)
+    at_once = hierarchical_memberships(observations)
+    for K in range(1, 6):
+        expected = start(observations, "hierarchical", K, family=family)
+        found = at_once.parameters(K, family, np.zeros(2))
+        assert_array_equal(found.weights, expected.weights)
+        assert_array_equal(found.means, expected.means)
+        assert_array_equal(found.covariances, expected.covariances)
+
+
+def test_the_hierarchical_start_is_the_mixture_of_separate_clusters(rng):
+    X, labels = blobs(rng)
+    observations = as_observations(X)
+    found = observations.from_standard(start(observations, "hierarchical", 3))
+    expected = np.array([X[labels == k].mean(axis=0) for k in range(3)])
+    assert_allclose(found.means[found.means.sum(axis=1).argsort()], expected[expected.sum(axis=1).argsort()])
+    assert_allclose(found.weights, 1 / 3)
+
+
+def test_the_hierarchical_start_counts_weights_as_repeated_rows(rng):
+    X, times = random_rows(rng, 30, 2), rng.integers(0, 4, size=30)
+    weighted = as_observations(X, weights=times.astype(float))
+    repeated = as_observations(np.repeat(X, times, axis=0))
+    here, there = (each.from_standard(start(each, "hierarchical", 3)) for each in (weighted, repeated))
+    assert_allclose(here.weights, there.weights, rtol=1e-12)
+    assert_allclose(here.means, there.means, rtol=1e-10)
+    assert_allclose(here.covariances, there.covariances, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_many_rows_evenly_spaced_ones_are_agglomerated(monkeypatch, weighted):
+    monkeypatch.setattr(initialization, "MOST_AGGLOMERATED", 50)
+    N = 1_001
+    X = np.arange(N, dtype=float)[:, None]
+    # the second half of the rows counts three times as much, and one row nothing
+    weights = np.where(np.arange(N) < N // 2, 1.0, 3.0)
+    weights[N // 2] = 0.0
+    sample = hierarchical_memberships(as_observations(X, weights=weights if weighted else None)).sample
+    assert sample.weights is None
+    assert sample.n_rows == 50
+    taken = sample.values[:, 0]
+    reached = (weights.cumsum() / weights.sum())[taken.astype(int)] if weighted else taken / N
+    assert np.abs(reached - (np.arange(50) + 0.5) / 50).max() < 3 / N + 1e-9
+    assert N // 2 not in taken or not weighted
+
+
+def test_most_rows_agglomerated_bound_the_memory():
+    assert 8 * MOST_AGGLOMERATED**2 < 64 * 2**20
 
 
 @given(seed=seeds, K=st.integers(1, 4), D=st.integers(1, 3), weighted=st.booleans())
