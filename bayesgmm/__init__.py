@@ -1,9 +1,11 @@
 """Gaussian mixtures that are right, and honest about their uncertainty.
 
-Maximum likelihood: `GaussianMixture` (EM, scikit-learn's interface), `compare` over the number of components.
+Maximum likelihood: `GaussianMixture` (EM, scikit-learn's interface), `compare` over the number of components;
+`from_parameters` makes a mixture of known parameters, `load` reads one that was saved.
 Bayes: `mixture_model` (a PyMC model to extend), `sample_posterior` (NUTS seeded by EM, a DataTree in ArviZ's schema),
 priors in `Prior` and `priors`.
-What either says: `membership`, `density`, `generate`, `plot_density`, `plot_components`, `plot_membership`.
+What either says: `membership`, `density`, `generate`, `plot_density`, `plot_components`, `plot_membership`; of a
+comparison, `plot_compare`. Mixtures known otherwise: `from_parameters`, `load`.
 Data to try: `load_dataset`.
 
 Importing this package, and fitting by EM, never imports PyMC, PyTensor or ArviZ: names below are loaded when used.
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from bayesgmm.datasets import load_dataset as load_dataset
     from bayesgmm.density import density as density
     from bayesgmm.estimator import GaussianMixture as GaussianMixture
+    from bayesgmm.estimator import from_parameters as from_parameters
+    from bayesgmm.estimator import load as load
     from bayesgmm.generate import generate as generate
     from bayesgmm.membership import membership as membership
     from bayesgmm.model import mixture_model as mixture_model
+    from bayesgmm.plots import plot_compare as plot_compare
     from bayesgmm.plots import plot_components as plot_components
     from bayesgmm.plots import plot_density as plot_density
     from bayesgmm.plots import plot_membership as plot_membership
@@ -36,10 +41,13 @@ _HOME = {
     "Prior": "priors",
     "compare": "compare",
     "density": "density",
+    "from_parameters": "estimator",
     "generate": "generate",
+    "load": "estimator",
     "load_dataset": "datasets",
     "membership": "membership",
     "mixture_model": "model",
+    "plot_compare": "plots",
     "plot_components": "plots",
     "plot_density": "plots",
     "plot_membership": "plots",

@@ -1,38 +1,35 @@
 """GaussianMixture: the scikit-learn face of the maximum-likelihood solver."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from bayesgmm import em
-from bayesgmm.blocks import map_rows, single_threaded_blas
-from bayesgmm.covariance import CovarianceFamily, covariance_family
-from bayesgmm.criteria import Criteria, criteria
-from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.observations import Observations, as_new_observations, as_observations, check_components
-from bayesgmm.parameters import MixtureParameters, ParameterError
-from bayesgmm.simulation import draw_rows
+from bayesgmm.blocks import single_threaded_blas
+from bayesgmm.conjugate import conjugate_prior
+from bayesgmm.covariance import CovarianceFamily, check_dimension, covariance_family
+from bayesgmm.fitted import FittedMixture, header, most_probable
+from bayesgmm.observations import Observations, as_observations, check_components
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.search import search
 from bayesgmm.starting import Start
 
-SHORT_RUN = 100
-"""E-steps given to each of several starts before the most promising go on (see ``docs/design.md``)."""
-
-MOST_PROMISING = 3
-"""How many of several starts are run to their end."""
+GIVEN_BY = {"weights": "`weights_init`", "means": "`means_init`", "covariances": "`precisions_init`"}
+"""What may be frozen, and the argument that gives its values."""
 
 
 class CollapseWarning(UserWarning):
     """A component of the chosen fit describes a few equal rows rather than a cluster."""
 
 
-class GaussianMixture(DensityMixin, BaseEstimator):
+class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     """Fit a Gaussian mixture by maximum likelihood (EM).
 
     p(x) = sum_k weights_k N(x | means_k, covariances_k). Names and shapes are scikit-learn's; what differs: `tol`
@@ -44,20 +41,21 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     n_components : int
         Number of components K.
     covariance_type : str
-        "full" (each component its own covariance; VVV), "tied" (one for all; EEE), "diag" (VVI) or "spherical" (VII);
-        mclust's codes are understood.
+        "full" (each component its own covariance; VVV), "tied" (one for all; EEE), "diag" (VVI), "spherical" (VII), or
+        one of mclust's fourteen codes; "E" or "V" in one dimension.
     tol : float
-        Stop when the log-likelihood rises by less than this per row and iteration.
+        Stop when the log-likelihood is not expected to rise by more than this per row.
     reg_covar : float
         Relative floor: no covariance falls below this fraction of the data's own column variances. A fit above the
         floor is the exact maximum of the likelihood. 0 removes the floor: a collapse is then an error.
     max_iter : int
         Most E-steps per start.
     n_init : int
-        Number of starts. Each runs 100 E-steps, the three with the highest likelihood go on, and the best admissible
+        Number of starts. Each runs a short way, the three with the highest likelihood go on, and the best admissible
         fit is kept.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, array or GaussianMixture
-        How to start; or the start itself: labels (N,), responsibilities (N, K), or a fitted mixture.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "hierarchical"}, array or GaussianMixture
+        How to start; or the start itself: labels (N,), responsibilities (N, K), or a fitted mixture. "hierarchical" is
+        the same every time: of several starts it is the first, and k-means makes the others.
     weights_init : (K,) array, optional
         Weights to start from, in place of those of `init_params`.
     means_init : (K, D) array, optional
@@ -68,6 +66,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Seed of the starts and of `sample`.
     warm_start : bool
         Start from the last fit.
+    acceleration : {"quasi-newton", None}
+        Take longer steps than EM's where they raise the likelihood (see `bayesgmm.acceleration`); None is plain EM,
+        whose path from a given start is the classical one.
+    frozen : sequence of {"weights", "means", "covariances"}
+        Parameters held as they are in the start, which must give them: by `weights_init`, `means_init`,
+        `precisions_init`, a fitted mixture as `init_params`, or `warm_start`. They do not count as free parameters.
+    prior : {"conjugate", None}
+        Maximise the posterior density under the conjugate prior of Fraley & Raftery (2007) instead of the likelihood
+        (`bayesgmm.conjugate`): covariances are shrunk towards the data's own, and a fit exists also where a component
+        has fewer rows than features. It is not the prior of `mixture_model`.
 
     Attributes
     ----------
@@ -87,8 +95,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         E-steps of the kept fit.
     lower_bound_ : float
         Log-likelihood per unit of row weight, natural logarithm, of the kept fit; `lower_bounds_` at each E-step.
+    n_starts_, n_starts_ended_, n_starts_at_best_ : int
+        Starts tried, those of them run to their end, and those of these that reached the optimum that is kept.
     n_parameters_ : int
-        Free parameters: K - 1 weights, K D means and the covariances of the family.
+        Free parameters: K - 1 weights, K D means and the covariances of the family, less what is frozen.
 
     References
     ----------
@@ -118,6 +128,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         precisions_init: Any = None,
         random_state: Any = None,
         warm_start: bool = False,
+        acceleration: str | None = "quasi-newton",
+        frozen: Sequence[str] = (),
+        prior: str | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -131,6 +144,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.precisions_init = precisions_init
         self.random_state = random_state
         self.warm_start = warm_start
+        self.acceleration = acceleration
+        self.frozen = frozen
+        self.prior = prior
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Estimate the parameters by EM.
@@ -155,161 +171,52 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row, (N,)."""
-        return _labels(self._fit(X, sample_weight), self._parameters)
+        return most_probable(self._fit(X, sample_weight), self._parameters)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Most probable component of each row, (N,)."""
-        return _labels(self._observe(X), self._parameters)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Membership probabilities r_nk = P(z_n = k | x_n), (N, K); each row sums to one."""
-
-        def responsibilities(log_joint: np.ndarray) -> np.ndarray:
-            normalise(log_joint)
-            return log_joint.T
-
-        return map_rows(responsibilities, self._observe(X), self.parameters_, trailing=self.weights_.shape)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Log density of each row, natural logarithm, (N,)."""
-        return map_rows(normalise, self._observe(X), self.parameters_)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean log density per row (per unit of weight where rows are weighted)."""
-        return float(np.average(self.score_samples(X), weights=sample_weight))
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion of rows X: smaller is better."""
-        return self.criteria(X).bic
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion of rows X: smaller is better."""
-        return self.criteria(X).aic
-
-    def icl(self, X: Any) -> float:
-        """Integrated completed likelihood of rows X (hard version, as mclust's): smaller is better."""
-        return self.criteria(X).icl
-
-    def criteria(self, X: Any) -> Criteria:
-        """Log-likelihood, BIC, AIC, ICL and entropy of rows X, in one pass."""
-        return criteria(self._observe(X), self.parameters_, self.n_parameters_)
-
-    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Draw new rows from the fitted mixture; each call draws anew.
-
-        Returns
-        -------
-        X : (n_samples, D), labels : (n_samples,)
-            Independent rows and the components they come from.
-        """
-        check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
-            raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; give an integer of at least 1.")
-        X, labels = draw_rows(self._sampler, self.parameters_, int(n_samples))
-        return X, labels
-
-    @classmethod
-    def from_parameters(
-        cls, weights: Any, means: Any, covariances: Any, *, covariance_type: str = "full"
-    ) -> "GaussianMixture":
-        """Return a mixture with given parameters, ready to predict, score and sample.
-
-        Parameters
-        ----------
-        weights : (K,); means : (K, D); covariances : array in the shape of `covariance_type`
-
-        Raises
-        ------
-        ParameterError
-            When they are no mixture.
-        """
-        family = covariance_family(covariance_type)
-        means = np.asarray(means, dtype=np.float64)
-        if means.ndim != 2:
-            raise ParameterError(f"`means` must have shape (K, D); received {means.shape}.")
-        K, D = means.shape
-        covariances = family.unpack(np.asarray(covariances, dtype=np.float64), K, D)
-        parameters = MixtureParameters.from_covariances(np.asarray(weights), means, covariances)
-        mixture = cls(K, covariance_type=covariance_type)
-        mixture.n_features_in_ = D
-        mixture._feature_names, mixture._units = tuple(f"x{j}" for j in range(D)), ("",) * D
-        mixture._sampler = np.random.default_rng()
-        mixture._set_parameters(parameters, family)
-        mixture.status_, mixture.converged_, mixture.admissible_ = em.Status.CONVERGED, True, True
-        mixture.n_iter_, mixture.lower_bound_, mixture.lower_bounds_ = 0, float("nan"), []
-        return mixture
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Names of the fitted columns; x0, x1, ... where the table had none."""
-        check_is_fitted(self)
-        return self._feature_names
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Units of the fitted columns; ``""`` where unknown."""
-        check_is_fitted(self)
-        return self._units
-
-    @property
-    def parameters_(self) -> MixtureParameters:
-        """The fitted parameters, in the units of the data."""
-        check_is_fitted(self)
-        return self._parameters
-
-    def _fit(self, X: Any, sample_weight: Any) -> Observations:
+    def _fit(
+        self, X: Any, sample_weight: Any, starts: Sequence[Callable[[], MixtureParameters]] | None = None
+    ) -> Observations:
+        """Fit from the start that the settings ask for, or from `starts`, which `compare` shares between models."""
         family = self._check_settings()
         observations = as_observations(X, weights=sample_weight)
-        validate_data(self, _header(observations), skip_check_array=True)
+        validate_data(self, header(observations), skip_check_array=True)
         check_components(observations, self.n_components)
+        check_dimension(family, observations.n_features)
         floor = self.reg_covar * family.floor_variances(observations.variances) / observations.scale**2
         random_state = check_random_state(self.random_state)
         seeds = np.random.SeedSequence(random_state.randint(2**31 - 1, size=4).tolist())
-        requested = self._requested_start()
-        requested.check(observations, self.n_components, family)
+        if starts is None:
+            requested = self._requested_start()
+            requested.check(observations, self.n_components, family)
+            given = requested.given | ({"weights", "means", "covariances"} if requested.is_mixture else set())
+            if missing := sorted(set(self.frozen) - given):
+                raise ValueError(
+                    f"`frozen` holds {missing} at values that the start must give, and it does not: pass "
+                    f"{', '.join(GIVEN_BY[name] for name in missing)}, or a fitted mixture as `init_params`."
+                )
+            starts = requested.starts(observations, self.n_components, family, floor, seeds, self.n_init)
         with single_threaded_blas():
-            best = self._search(observations, requested, family, floor, seeds)
+            try:
+                found = search(
+                    observations,
+                    starts,
+                    family,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    floor=floor,
+                    accelerated=self.acceleration is not None,
+                    frozen=frozenset(self.frozen),
+                    prior=conjugate_prior(observations, self.n_components) if self.prior else None,
+                )
+            except em.CollapseError as error:
+                raise self._with_rows(error, observations) from None
+        self.n_starts_, self.n_starts_ended_, self.n_starts_at_best_ = found.n_starts, found.n_ended, found.n_at_best
+        best = found.best
         self._feature_names, self._units = observations.feature_names, observations.units
         self._keep(best, observations, family)
         self._sampler = np.random.default_rng(seeds.spawn(1)[0])
         self._warn(best, observations)
         return observations
-
-    def _search(
-        self,
-        observations: Observations,
-        requested: Start,
-        family: CovarianceFamily,
-        floor: np.ndarray,
-        seeds: np.random.SeedSequence,
-    ) -> em.EMResult:
-        """Run one start to its end; of several, run all a short way and the most promising to their end."""
-        n_starts = 1 if requested.is_one else self.n_init
-        settings: dict[str, Any] = {"tol": self.tol, "floor": floor}
-        first = self.max_iter if n_starts == 1 else min(self.max_iter, SHORT_RUN)
-        results: list[em.EMResult] = []
-        for seed in seeds.spawn(n_starts):
-            rng = np.random.default_rng(seed)
-            try:
-                start = requested.parameters(observations, self.n_components, family, floor, rng)
-                results.append(em.run(observations, start, family, max_iter=first, **settings))
-            except em.CollapseError as error:
-                if n_starts == 1:
-                    raise self._with_rows(error, observations) from None
-        results.sort(key=lambda result: (not result.floored, result.log_likelihood), reverse=True)
-        ends = []
-        for result in results[:MOST_PROMISING]:
-            try:
-                ends.append(em.go_on(observations, result, family, max_iter=self.max_iter, **settings))
-            except em.CollapseError:
-                continue
-        if not ends:
-            raise em.CollapseError(
-                f"every one of {n_starts} starts collapsed: use fewer components, a simpler `covariance_type`, or a "
-                "positive `reg_covar`.",
-                0,
-            )
-        return max(ends, key=lambda end: (end.admissible, end.log_likelihood))
 
     def _check_settings(self) -> CovarianceFamily:
         for name, least in (("n_components", 1), ("max_iter", 1), ("n_init", 1)):
@@ -320,6 +227,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= float(value) < 1:
                 raise ValueError(f"`{name}` must be a number in [0, 1); received {value!r}.")
+        if self.acceleration not in ("quasi-newton", None):
+            raise ValueError(f"`acceleration` must be 'quasi-newton' or None; received {self.acceleration!r}.")
+        if self.prior not in ("conjugate", None):
+            raise ValueError(f"`prior` must be 'conjugate' or None; received {self.prior!r}.")
+        if isinstance(self.frozen, str) or not set(self.frozen) <= set(GIVEN_BY):
+            raise ValueError(f"`frozen` must list some of {', '.join(map(repr, GIVEN_BY))}; received {self.frozen!r}.")
         return covariance_family(self.covariance_type)
 
     def _requested_start(self) -> Start:
@@ -330,6 +243,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _keep(self, result: em.EMResult, observations: Observations, family: CovarianceFamily) -> None:
         self._set_parameters(observations.from_standard(result.parameters), family)
+        K, D = self.means_.shape
+        counts = {"weights": K - 1, "means": K * D, "covariances": family.n_covariance_parameters(K, D)}
+        self.n_parameters_ -= sum(counts[name] for name in set(self.frozen))
         self.status_ = result.status
         self.converged_ = result.status is not em.Status.MAX_ITER
         self.admissible_ = result.admissible
@@ -337,21 +253,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.lower_bounds_ = (result.log_likelihoods / observations.total_weight).tolist()
         self.lower_bound_ = self.lower_bounds_[-1]
 
-    def _set_parameters(self, parameters: MixtureParameters, family: CovarianceFamily) -> None:
-        self._parameters = parameters
-        self.weights_ = parameters.weights
-        self.means_ = parameters.means
-        self.covariances_ = family.pack(parameters.covariances)
-        U = parameters.precision_cholesky
-        self.precisions_cholesky_ = family.pack(U)
-        self.precisions_ = family.pack(U @ np.swapaxes(U, -1, -2))
-        self.n_parameters_ = family.n_parameters(*parameters.means.shape)
-
     def _warn(self, result: em.EMResult, observations: Observations) -> None:
         if result.status is em.Status.MAX_ITER:
             warnings.warn(result.status.value, ConvergenceWarning, stacklevel=4)
         elif result.status is em.Status.COLLAPSED:
-            labels = _labels(observations, self._parameters)
+            labels = most_probable(observations, self._parameters)
             named = "; ".join(f"component {k}: {observations.name_rows(labels == k)}" for k in result.floored)
             warnings.warn(f"{result.status.value} {named}.", CollapseWarning, stacklevel=4)
 
@@ -359,7 +265,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Return the same error, naming the rows the component held when it was last whole."""
         if error.parameters is None:
             return error
-        labels = _labels(observations, observations.from_standard(error.parameters))
+        labels = most_probable(observations, observations.from_standard(error.parameters))
         rows = observations.name_rows(labels == error.component)
         return em.CollapseError(
             f"{error} Its rows: {rows}. Use fewer components, another start, a simpler `covariance_type`, or a "
@@ -368,18 +274,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             error.parameters,
         )
 
-    def _observe(self, X: Any) -> Observations:
-        check_is_fitted(self)
-        observations = as_new_observations(X, self._parameters, self._feature_names)
-        validate_data(self, _header(observations), skip_check_array=True, reset=False)
-        return observations
 
-
-def _header(observations: Observations) -> np.ndarray | pd.DataFrame:
-    """No rows of the same features: what scikit-learn needs to remember or check names, whatever the kind of table."""
-    nothing = np.empty((0, observations.n_features))
-    return pd.DataFrame(nothing, columns=list(observations.feature_names)) if observations.named else nothing
-
-
-def _labels(observations: Observations, parameters: MixtureParameters) -> np.ndarray:
-    return map_rows(lambda log_joint: log_joint.argmax(axis=0), observations, parameters, dtype=np.intp)
+from_parameters = GaussianMixture.from_parameters
+load = GaussianMixture.load

@@ -68,7 +68,7 @@ SETTINGS = {
     "tol NaN": ({"tol": np.nan}, "`tol`.*received nan"),
     "tol text": ({"tol": "small"}, "`tol`.*received 'small'"),
     "reg_covar 1": ({"reg_covar": 1}, "`reg_covar`.*received 1"),
-    "covariance_type": ({"covariance_type": "round"}, "`covariance_type` must be one of 'full'.*received 'round'"),
+    "covariance_type": ({"covariance_type": "round"}, "`covariance_type` must be one of .*'full'.*received 'round'"),
     "init_params": ({"init_params": "magic"}, "`init_params` must be one of 'kmeans'.*received 'magic'"),
     "init_params unfitted": ({"init_params": GaussianMixture(2)}, "not fitted"),
     "labels of other rows": ({"init_params": np.arange(30) % 2}, r"`init_params` must be labels \(40,\)"),

@@ -1,0 +1,183 @@
+"""What a Gaussian mixture says of some features given the others, and of one feature: its quantiles.
+
+May import NumPy, SciPy and the parameters only. Leading batch dimensions of the parameters are kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp, ndtr, ndtri
+
+from bayesgmm.parameters import MixtureParameters, ParameterError
+
+
+def condition(parameters: MixtureParameters, given: Sequence[int], values: np.ndarray) -> MixtureParameters:
+    """Return the mixture of the features that are not given, in their order.
+
+    p(x_a | x_b) = sum_k w_k N(x_a | m_k, S_k) with ``w_k ∝ weights_k N(x_b | mu_kb, Sigma_kbb)``,
+    ``m_k = mu_ka + Sigma_kab Sigma_kbb^-1 (x_b - mu_kb)`` and ``S_k = Sigma_kaa - Sigma_kab Sigma_kbb^-1 Sigma_kba``.
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        (..., K) components in D features.
+    given : sequence of int
+        Positions b of the given features: distinct, at least one and fewer than D.
+    values : (len(given),) float64, finite
+        x_b, in the units of the parameters.
+
+    Raises
+    ------
+    ParameterError
+        When the values are so far from every component that double precision has no density there.
+
+    References
+    ----------
+    Bishop (2006), Pattern Recognition and Machine Learning, equations 2.81 and 2.82.
+    """
+    b = len(given)
+    rest = [j for j in range(parameters.n_features) if j not in set(given)]
+    order = np.asarray([*given, *rest])
+    covariances = parameters.covariances[..., order[:, None], order[None, :]]
+    # with b first, L L^T = Sigma holds the rest: Sigma_ab Sigma_bb^-1 = L_ab L_bb^-1, and the Schur complement is
+    # L_aa L_aa^T, positive definite without a subtraction
+    L = np.linalg.cholesky(covariances)
+    L_bb, L_ab, L_aa = L[..., :b, :b], L[..., b:, :b], L[..., b:, b:]
+    difference = np.asarray(values, dtype=np.float64) - parameters.means[..., order[:b]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = solve_triangular(L_bb, difference[..., None], lower=True, check_finite=False)
+        log_det = np.log(np.diagonal(L_bb, axis1=-2, axis2=-1)).sum(axis=-1)
+        log_joint = parameters.log_weights - 0.5 * (z[..., 0] ** 2).sum(axis=-1) - log_det
+        total = logsumexp(log_joint, axis=-1, keepdims=True)
+        means = parameters.means[..., order[b:]] + (L_ab @ z)[..., 0]
+    if not (np.isfinite(total).all() and np.isfinite(means).all()):
+        raise ParameterError(
+            f"the given values {np.asarray(values).tolist()} are so far from every component that double precision "
+            "has no density there: check the values."
+        )
+    return MixtureParameters.from_covariances(np.exp(log_joint - total), means, L_aa @ np.swapaxes(L_aa, -1, -2))
+
+
+def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
+    """Distribution function of a mixture in one feature: P(X <= x) = sum_k weights_k Phi((x - mu_k) / sigma_k).
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        (..., K) components, D = 1.
+    x : (Q,) float64
+
+    Returns
+    -------
+    probabilities : (..., Q) float64
+    """
+    weights, z = parameters.weights[..., None, :], _standardised(parameters, x)
+    below, above = (weights * ndtr(z)).sum(axis=-1), (weights * ndtr(-z)).sum(axis=-1)
+    # the smaller of the two tails: never above one, and one at infinity, whatever the rounding of the weights
+    return np.where(below <= above, below, 1.0 - above)
+
+
+def quantile(parameters: MixtureParameters, q: np.ndarray) -> np.ndarray:
+    """Invert `cumulative`: the x with P(X <= x) = q; minus infinity at 0, infinity at 1.
+
+    A quantile of the mixture lies between the least and the greatest of its components' own. Bisection from there
+    ends when floating-point numbers do: safe whatever the gaps between components.
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        (..., K) components, D = 1.
+    q : (Q,) float64, in [0, 1]
+
+    Returns
+    -------
+    quantiles : (..., Q) float64, in the units of the parameters
+    """
+    q = np.asarray(q, dtype=np.float64)
+    inside = (q > 0) & (q < 1)
+    p = np.where(inside, q, 0.5)
+    deviate = np.where(p <= 0.5, ndtri(p), -ndtri(1.0 - p))
+    mean, sd = parameters.means[..., 0], np.sqrt(parameters.covariances[..., 0, 0])
+    own = mean[..., None, :] + sd[..., None, :] * deviate[:, None]
+    # room for the rounding of ndtri: the bracket must hold the root
+    room = 1e-6 * sd[..., None, :] * (1.0 + np.abs(deviate[:, None]))
+    present = parameters.weights[..., None, :] > 0
+    low = np.where(present, own - room, np.inf).min(axis=-1)
+    high = np.where(present, own + room, -np.inf).max(axis=-1)
+    while True:
+        middle = low + 0.5 * (high - low)
+        if not ((middle > low) & (middle < high)).any():
+            break
+        below = _excess(parameters, middle, p) < 0
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.where(inside, high, np.where(q <= 0, -np.inf, np.inf))
+
+
+def positions(names: Sequence[str], features: Sequence[Any]) -> list[int]:
+    """Return the positions of features that are given by name or position.
+
+    Raises
+    ------
+    ValueError
+        When one is unknown or given twice, or there is none; the names there are, are listed.
+    """
+    found = []
+    for feature in features:
+        if isinstance(feature, str) and feature in names:
+            found.append(list(names).index(feature))
+        elif isinstance(feature, Integral) and not isinstance(feature, bool) and 0 <= int(feature) < len(names):
+            found.append(int(feature))
+        else:
+            raise ValueError(
+                f"there is no feature {feature!r}: give names ({', '.join(names)}) or positions 0 to {len(names) - 1}."
+            )
+    if not found or len(set(found)) != len(found):
+        raise ValueError(f"name at least one feature, and none twice; received {features} of {', '.join(names)}.")
+    return found
+
+
+def given_values(names: Sequence[str], values: Mapping[Any, Any]) -> tuple[list[int], np.ndarray]:
+    """Return positions and values, (len(values),), of the features that are given.
+
+    Raises
+    ------
+    ValueError
+        As `positions`; also when every feature is given, or a value is no finite number.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"`values` must be a dict from features to numbers; received {type(values).__name__}.")
+    given = positions(names, list(values))
+    if len(given) == len(names):
+        raise ValueError(f"every feature is given ({', '.join(names)}): leave out at least one.")
+    numbers = np.empty(len(given))
+    for n, (position, value) in enumerate(zip(given, values.values(), strict=True)):
+        try:
+            numbers[n] = float(value)
+        except (TypeError, ValueError):
+            numbers[n] = np.nan
+        if not np.isfinite(numbers[n]):
+            raise ValueError(f"the value of {names[position]!r} must be a finite number; received {value!r}.")
+    return given, numbers
+
+
+def _standardised(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
+    """(x - mu_k) / sigma_k of points x, (..., Q), in a new last dimension: (..., Q, K)."""
+    mean, inverse_sd = parameters.means[..., None, :, 0], parameters.precision_cholesky[..., None, :, 0, 0]
+    return (x[..., None] - mean) * inverse_sd
+
+
+def _excess(parameters: MixtureParameters, x: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """P(X <= x) - q, (..., Q), of the tails alone.
+
+    Components wholly on one side of x cancel against q first: the sign is right also far in the gap between two
+    components and near q = 1, where P(X <= x) itself rounds to a constant.
+    """
+    weights, z = parameters.weights[..., None, :], _standardised(parameters, x)
+    passed = z > 0
+    tails = (weights * np.where(passed, -ndtr(-np.abs(z)), ndtr(-np.abs(z)))).sum(axis=-1)
+    below = np.where(passed, weights, 0.0).sum(axis=-1)
+    above = np.where(passed, 0.0, weights).sum(axis=-1)
+    return np.where(q <= 0.5, below - q, (1.0 - q) - above) + tails
