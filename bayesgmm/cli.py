@@ -3,6 +3,7 @@
 What a command needs is imported when it runs: ``bayesgmm --help`` loads neither NumPy nor PyMC.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ _STARTED = time.perf_counter() - time.process_time()
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+PICTURES = (".png", ".pdf", ".svg")
 
 FILES = """\
 \b
@@ -68,15 +70,20 @@ Examples
 COMPARE = """Compare numbers of components and covariance families by BIC, AIC and ICL. Takes seconds: EM only.
 
 \b
-Covariance families
-  full       each component has its own shape
-  tied       all components have one shape
-  diag       own shapes, axes along the columns
-  spherical  own sizes, round
+Covariance families: volume (size), shape and orientation of the components, each
+  E  equal for all components     V  variable, each its own     I  identity:
+     shape I is round, orientation I has its axes along the columns
+\b
+  EII  VII (spherical)            round
+  EEI  VEI  EVI  VVI (diag)       axes along the columns
+  EEE (tied)  VEE  EVE  VVE       axes the same for all components
+  EEV  VEV  EVV  VVV (full)       axes of each component its own
+  E  V                            with one column only, where `all` is these two
 \b
 Examples
   bayesgmm compare table.csv -k 1:9
-  bayesgmm compare table.csv -k 1:5 --covariance full,tied -o table.csv
+  bayesgmm compare table.csv -k 1:9 --criterion icl --plot criteria.png
+  bayesgmm compare table.csv -k 1:5 --covariance VVV,VEV,EEE --starts 20 -o table.csv
 """
 
 GENERATE = """Generate new data like the old, from a posterior that `bayesgmm fit` wrote.
@@ -146,7 +153,9 @@ def fit(
     components: Components = "1:6",
     columns: Columns = None,
     row_label: RowLabel = None,
-    covariance: Annotated[str, typer.Option(help="Covariance family: full, tied, diag or spherical.")] = "full",
+    covariance: Annotated[
+        str, typer.Option(help="Covariance family: full (VVV), tied (EEE), diag (VVI) or spherical (VII).")
+    ] = "full",
     criterion: Annotated[Literal["bic", "aic", "icl"], typer.Option(help="What chooses among -k.")] = "bic",
     draws: Draws = 1000,
     tune: Tune = 1000,
@@ -162,12 +171,17 @@ def fit(
         from bayesgmm.files import prepare_folder
 
         counts = parse_components(components)
-        family = covariance_family(covariance).name
+        family = covariance_family(covariance)
+        if family.name == family.code:
+            # families that scikit-learn has no name for are for EM; what says so is slow to import
+            from bayesgmm.parametrisation import parametrisation
+
+            parametrisation(family.name)
         observations = _read(screen, data, columns, row_label, max(counts))
         prepare_folder(out)
     from bayesgmm.analysis import Plan
 
-    plan = Plan(counts, family, criterion, seed, draws, tune, chains, cores)
+    plan = Plan(counts, family.name, criterion, seed, draws, tune, chains, cores)
     _analyse(observations, plan, out, screen)
 
 
@@ -176,33 +190,55 @@ def compare(
     data: Data,
     components: Components = "1:9",
     columns: Columns = None,
-    covariance: Annotated[str, typer.Option(help="Families: all, or some, as full,tied.")] = "all",
+    covariance: Annotated[str, typer.Option(help="Families: all, or some, as VVV,EEE or full,tied.")] = "all",
+    criterion: Annotated[Literal["bic", "aic", "icl"], typer.Option(help="What orders the models.")] = "bic",
+    starts: Annotated[int, typer.Option(min=1, metavar="N", help="Starts of EM for each model.")] = 5,
     seed: Seed = 1,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE.csv", help="Write the table there.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the criterion against K there.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare models by EM."""
     screen = _screen(quiet)
     with _bad_input():
-        from bayesgmm.covariance import covariance_family
+        from bayesgmm.atomic import replacing
+        from bayesgmm.covariance import check_dimension, covariance_family
         from bayesgmm.files import prepare_file, write_csv
 
         counts = parse_components(components)
-        families = (
-            "all" if covariance == "all" else [covariance_family(name.strip()).name for name in covariance.split(",")]
-        )
+        named = [] if covariance == "all" else [covariance_family(name.strip()) for name in covariance.split(",")]
         observations = _read(screen, data, columns, None, max(counts))
-        if out is not None:
-            prepare_file(out)
+        for family in named:
+            check_dimension(family, observations.n_features)
+        if plot is not None and plot.suffix.lower() not in PICTURES:
+            raise ValueError(f"--plot must end in one of {', '.join(PICTURES)}; received {str(plot)!r}.")
+        for path in (out, plot):
+            if path is not None:
+                prepare_file(path)
     from bayesgmm.compare import compare as compare_fits
-    from bayesgmm.report import comparison_section
+    from bayesgmm.report.comparison import comparison_sections
 
+    families = list(dict.fromkeys(family.name for family in named)) or "all"
     with screen.progress("EM") as told:
-        found = compare_fits(observations, counts, covariance_type=families, random_state=seed, on_fit=told)
-    screen.show(comparison_section(found))
+        found = compare_fits(
+            observations, counts, covariance_type=families, n_init=starts, random_state=seed, on_fit=told
+        )
+    for section in comparison_sections(found, criterion):
+        screen.show(section)
     if out is not None:
         write_csv(found.table, out)
         screen.say(f"Written: {out}")
+    if plot is not None:
+        if not found.fits:
+            screen.warn(f"no model could be fitted, so {plot} is not drawn.")
+            return
+        # no window is opened, so no toolkit need be found; before anything imports matplotlib
+        os.environ.setdefault("MPLBACKEND", "agg")
+        from bayesgmm.plots import plot_compare
+
+        with replacing(plot) as temporary:
+            plot_compare(found, criterion=criterion, backend="matplotlib").savefig(temporary)
+        screen.say(f"Written: {plot}")
 
 
 @app.command(help=GENERATE, short_help="New data like the old, from a posterior.")

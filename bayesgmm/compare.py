@@ -1,19 +1,32 @@
-"""Which K: mixtures by maximum likelihood over a range of components, side by side."""
+"""Which K and which family: mixtures by maximum likelihood over a grid, side by side."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 
-from bayesgmm.covariance import FAMILIES, covariance_family
+from bayesgmm.blocks import single_threaded_blas
+from bayesgmm.covariance import CovarianceFamily, check_dimension, covariance_family, families_for
 from bayesgmm.criteria import criteria
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.observations import as_observations, check_components
+from bayesgmm.initialization import (
+    DrawnStart,
+    HierarchicalStart,
+    drawn_memberships,
+    from_method,
+    hierarchical_memberships,
+)
+from bayesgmm.observations import Observations, as_observations, check_components
+from bayesgmm.parameters import MixtureParameters
 
 CRITERIA = ("bic", "aic", "icl")
 
@@ -26,8 +39,9 @@ class Comparison:
     ----------
     table : DataFrame
         A row for each model, in the order asked for: covariance_type, n_components, loglik, n_parameters; bic, aic, icl
-        (smaller is better); entropy (nats), converged, admissible, n_iter, smallest_component (expected rows) and
-        status, a sentence.
+        (smaller is better); entropy (nats), converged, admissible, n_iter, n_starts, starts_at_best (share of the
+        starts run to their end that reached the optimum kept), smallest_component (expected rows) and status, a
+        sentence. A model that could not be fitted has its reason there, and no numbers.
     fits : dict
         Fitted GaussianMixture by (covariance_type, n_components); models that could not be fitted are absent.
     """
@@ -57,11 +71,21 @@ def compare(
     n_components: int | Iterable[int] = range(1, 10),
     *,
     covariance_type: str | Iterable[str] = "all",
-    n_init: int = 10,
+    sample_weight: Any = None,
+    n_init: int = 5,
+    tol: float = 1e-8,
+    reg_covar: float = 1e-8,
+    max_iter: int = 1000,
+    acceleration: str | None = "quasi-newton",
+    prior: str | None = None,
     random_state: Any = None,
     on_fit: Callable[[int, int], None] | None = None,
+    progressbar: bool = False,
 ) -> Comparison:
     """Fit mixtures over numbers of components and families; tabulate criteria.
+
+    The first start of each model is the hierarchical one, made once for the whole grid; the others are made by k-means,
+    once for all families of K components.
 
     Parameters
     ----------
@@ -69,13 +93,19 @@ def compare(
         (N, D).
     n_components : int or iterable of int
     covariance_type : str or iterable of str
-        One family, several, or "all".
+        One family, several, or "all": the fourteen, or E and V where there is one feature.
+    sample_weight : (N,) array, optional
+        Non-negative row weights, as in `GaussianMixture.fit`.
     n_init : int
         Starts for each model.
+    tol, reg_covar, max_iter, acceleration, prior
+        As in `GaussianMixture`.
     random_state : int or None
-        The same seed for each model.
+        Seed of the starts by k-means.
     on_fit : callable (done, total), optional
         Told after each model.
+    progressbar : bool
+        Show the models done, the time taken and the time left, on standard error.
 
     Returns
     -------
@@ -86,50 +116,135 @@ def compare(
     DataError, ValueError
         Before any fit, when the data cannot be used or has fewer distinct rows than the largest number of components.
     """
-    types = list(FAMILIES) if covariance_type == "all" else covariance_type
-    types = [covariance_family(t).name for t in ([types] if isinstance(types, str) else types)]
     counts = list(n_components) if isinstance(n_components, Iterable) else [n_components]
-    grid = [(t, k) for t in types for k in counts]
-    if not grid:
-        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
     for k in counts:
         if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
             raise ValueError(f"`n_components` must be integers of at least 1; received {k!r}.")
-    observations = as_observations(X)
+    if not isinstance(n_init, Integral) or isinstance(n_init, bool) or n_init < 1:
+        raise ValueError(f"`n_init` must be an integer of at least 1; received {n_init!r}.")
+    named = None if covariance_type == "all" else _families(covariance_type)
+    observations = as_observations(X, weights=sample_weight)
+    families = families_for(observations.n_features) if named is None else named
+    for family in families:
+        check_dimension(family, observations.n_features)
+    grid = [(family, k) for family in families for k in counts]
+    if not grid:
+        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
     check_components(observations, max(counts))
+    shared = _SharedStarts(observations, int(n_init), random_state)
+    settings: dict[str, Any] = {
+        "tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "acceleration": acceleration, "prior": prior,
+        "n_init": n_init, "random_state": random_state,
+    }  # fmt: skip
     rows, fits = [], {}
-    for done, (kind, k) in enumerate(grid, start=1):
-        mixture = GaussianMixture(k, covariance_type=kind, n_init=n_init, random_state=random_state)
-        row: dict[str, Any] = {"covariance_type": kind, "n_components": k}
-        try:
-            with warnings.catch_warnings():
-                # the table says so for each model
-                warnings.simplefilter("ignore", CollapseWarning)
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                mixture.fit(observations)
-        except CollapseError as error:
-            row |= {"converged": False, "admissible": False, "status": str(error)}
-        else:
-            fits[kind, k] = mixture
-            found = criteria(observations, mixture.parameters_, mixture.n_parameters_)
-            row |= {
-                "loglik": found.log_likelihood,
-                "n_parameters": mixture.n_parameters_,
-                "bic": found.bic,
-                "aic": found.aic,
-                "icl": found.icl,
-                "entropy": found.entropy,
-                "converged": mixture.converged_,
-                "admissible": mixture.admissible_,
-                "n_iter": mixture.n_iter_,
-                "smallest_component": float(mixture.weights_.min()) * observations.total_weight,
-                "status": mixture.status_.value,
-            }
-        rows.append(row)
-        if on_fit is not None:
-            on_fit(done, len(grid))
+    with single_threaded_blas(), _told(on_fit, progressbar) as told:
+        for done, (family, k) in enumerate(grid, start=1):
+            mixture = GaussianMixture(k, covariance_type=family.name, **settings)
+            found = _fitted(mixture, observations, shared.of(family, k, reg_covar))
+            if isinstance(found, GaussianMixture):
+                fits[family.name, k] = found
+            rows.append({"covariance_type": family.name, "n_components": k} | _row(found, observations))
+            told(done, len(grid))
     columns = [
         *("covariance_type", "n_components", "loglik", "n_parameters", "bic", "aic", "icl", "entropy"),
-        *("converged", "admissible", "n_iter", "smallest_component", "status"),
+        *("converged", "admissible", "n_iter", "n_starts", "starts_at_best", "smallest_component", "status"),
     ]
     return Comparison(pd.DataFrame(rows, columns=columns), fits)
+
+
+def _families(covariance_type: str | Iterable[str]) -> list[CovarianceFamily]:
+    return [covariance_family(t) for t in ([covariance_type] if isinstance(covariance_type, str) else covariance_type)]
+
+
+def _fitted(
+    mixture: GaussianMixture, observations: Observations, starts: Sequence[Callable[[], MixtureParameters]]
+) -> GaussianMixture | CollapseError:
+    """Fit from the starts; a model that could not be fitted is a result too."""
+    try:
+        with warnings.catch_warnings():
+            # the table says so for each model
+            warnings.simplefilter("ignore", CollapseWarning)
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture._fit(observations, None, starts)
+    except CollapseError as error:
+        return error
+    return mixture
+
+
+def _row(found: GaussianMixture | CollapseError, observations: Observations) -> dict[str, Any]:
+    """Return what the table says of one model."""
+    if isinstance(found, CollapseError):
+        return {"converged": False, "admissible": False, "status": str(found)}
+    values = criteria(observations, found.parameters_, found.n_parameters_)
+    return {
+        "loglik": values.log_likelihood,
+        "n_parameters": found.n_parameters_,
+        "bic": values.bic,
+        "aic": values.aic,
+        "icl": values.icl,
+        "entropy": values.entropy,
+        "converged": found.converged_,
+        "admissible": found.admissible_,
+        "n_iter": found.n_iter_,
+        "n_starts": found.n_starts_,
+        "starts_at_best": found.n_starts_at_best_ / found.n_starts_ended_,
+        "smallest_component": float(found.weights_.min()) * observations.total_weight,
+        "status": found.status_.value,
+    }
+
+
+class _SharedStarts:
+    """Starts of a whole grid: one agglomeration for all of it, and memberships by k-means once for each K."""
+
+    def __init__(self, observations: Observations, n_init: int, random_state: Any) -> None:
+        self._observations = observations
+        self._n_init = n_init
+        words = check_random_state(random_state).randint(2**31 - 1, size=4).tolist()
+        self._seeds = np.random.SeedSequence(words)
+        self._hierarchy: HierarchicalStart | None = None
+        self._drawn: dict[int, list[DrawnStart]] = {}
+
+    def of(self, family: CovarianceFamily, K: int, reg_covar: float) -> Sequence[Callable[[], MixtureParameters]]:
+        """List the starts of one model."""
+        observations = self._observations
+        floor = reg_covar * family.floor_variances(observations.variances) / observations.scale**2
+        if self._hierarchy is None:
+            self._hierarchy = hierarchical_memberships(observations)
+        if K not in self._drawn:
+            seeds = np.random.SeedSequence(self._seeds.entropy, spawn_key=(K,)).spawn(self._n_init - 1 if K > 1 else 0)
+            self._drawn[K] = [
+                drawn_memberships(observations, "kmeans", K, np.random.default_rng(seed)) for seed in seeds
+            ]
+        drawn = [partial(start.parameters, family, floor) for start in self._drawn[K]]
+        if self._hierarchy.hierarchy.n_distinct < K:
+            # a sample of so many rows that few of them differ: k-means looks at more
+            return drawn or [partial(from_method, observations, "kmeans", K, family, floor, np.random.default_rng(K))]
+        return [partial(self._hierarchy.parameters, K, family, floor), *drawn]
+
+
+@contextmanager
+def _told(on_fit: Callable[[int, int], None] | None, progressbar: bool) -> Iterator[Callable[[int, int], None]]:
+    """Lend what is told (done, total): the caller's function, a progress bar, or nobody."""
+    if not progressbar:
+        yield on_fit if on_fit is not None else (lambda done, total: None)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("models"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("models")
+
+        def both(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if on_fit is not None:
+                on_fit(done, total)
+
+        yield both

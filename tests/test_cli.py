@@ -153,6 +153,29 @@ def test_compare_tells_families_and_numbers_apart(faithful: Path, tmp_path: Path
     assert "tied K = 2" in words(result.stdout)
 
 
+def test_compare_lays_many_models_out_and_draws_them(tmp_path: Path) -> None:
+    load_dataset("faithful").to_pandas().to_csv(tmp_path / "data.csv", index=False)
+    picture = tmp_path / "new" / "bic.png"
+    result = run("compare", tmp_path / "data.csv", "-k", 2, "--starts", 1, "--criterion", "icl", "--plot", picture)
+    assert result.exit_code == 0, result.output
+    text = words(result.stdout)
+    assert "ICL of each family (smaller is better" in text
+    assert "VVV (full)" in text
+    assert "The 5 admissible models of smallest ICL" in text
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert list(picture.parent.iterdir()) == [picture]
+    assert max(map(len, result.stdout.splitlines())) <= 110
+
+
+def test_compare_of_one_column_has_two_families(faithful: Path, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    result = run("compare", faithful, "-k", 2, "--columns", "waiting", "--starts", 2, "-q", "-o", path)
+    assert (result.exit_code, result.stdout) == (0, "")
+    table = pd.read_csv(path)
+    assert list(table["covariance_type"]) == ["E", "V"]
+    assert set(table["n_starts"]) == {2}
+
+
 @pytest.mark.usefixtures("sampler_replaced")
 def test_demo_fits_old_faithful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # one start instead of ten: what is tested here is the path, not the search
@@ -265,7 +288,8 @@ def no_em(monkeypatch: pytest.MonkeyPatch) -> None:
         ("constant.csv", [], "column 'b' is constant"),
         ("repeated.csv", ["-k", "3"], "-k=3, but the data has only 2 distinct rows"),
         ("repeated.csv", ["-k", "1:9"], "-k=9 needs at least 9 rows"),
-        ("repeated.csv", ["-k", "2", "--covariance", "round"], "--covariance must be one of 'full'"),
+        ("repeated.csv", ["-k", "2", "--covariance", "round"], "--covariance must be one of 'EII'"),
+        ("repeated.csv", ["-k", "2", "--covariance", "VEV"], "--covariance 'VEV' is for EM"),
         ("repeated.csv", ["-k", "2", "--criterion", "dic"], "'dic' is not one of 'bic', 'aic', 'icl'"),
         ("repeated.csv", ["-k", "2", "--draws", "0"], "--draws"),
         ("repeated.csv", ["-k", "2", "--chains", "many"], "--chains"),
@@ -289,8 +313,11 @@ def test_other_commands_refuse_bad_input_too(faithful: Path, tmp_path: Path) -> 
     assert "Missing option" in refusal("demo")
     assert "it is a file" in refusal("demo", "-o", tmp_path / "file")
     assert "Missing option" in refusal("fit", faithful)
-    assert "must be one of 'full'" in refusal("compare", faithful, "--covariance", "full,round")
+    assert "must be one of 'EII'" in refusal("compare", faithful, "--covariance", "full,round")
     assert "it is a folder" in refusal("compare", faithful, "-o", tmp_path)
+    assert "'E' is for one feature; the data has 2" in refusal("compare", faithful, "--covariance", "VVV,E")
+    assert "--plot must end in one of .png" in refusal("compare", faithful, "--plot", tmp_path / "bic")
+    assert "--starts" in refusal("compare", faithful, "--starts", "0")
     assert "no file" in refusal("generate", tmp_path / "posterior.nc", "-o", tmp_path / "new.csv")
     assert "not a netCDF file" in refusal("generate", faithful, "-o", tmp_path / "new.csv")
     load_dataset("faithful").to_netcdf(tmp_path / "faithful.nc")

@@ -12,7 +12,7 @@ from bayesgmm.estimator import GaussianMixture
 
 COLUMNS = (
     "covariance_type n_components loglik n_parameters bic aic icl entropy converged admissible n_iter "
-    "smallest_component status"
+    "n_starts starts_at_best smallest_component status"
 ).split()
 
 
@@ -39,8 +39,11 @@ def test_each_row_is_the_fit_one_makes_by_hand(faithful):
         assert_allclose(row.smallest_component, fit.weights_.min() * len(X), rtol=1e-12)
         assert (row.n_parameters, row.n_iter, row.status) == (fit.n_parameters_, fit.n_iter_, fit.status_.value)
         assert (row.converged, row.admissible) == (fit.converged_, fit.admissible_)
-    by_hand = GaussianMixture(2, covariance_type="tied", n_init=2, random_state=0).fit(X)
-    assert_array_equal(found.fits["tied", 2].means_, by_hand.means_)
+    assert found.table["n_starts"].tolist() == [1 if k == 1 else 2 for k in found.table["n_components"]]
+    assert found.table["starts_at_best"].between(0.5, 1.0).all()
+    by_hand = GaussianMixture(3, covariance_type="VEV", init_params="hierarchical").fit(X)
+    alone = compare(X, 3, covariance_type="VEV", n_init=1)
+    assert_array_equal(alone.fits["VEV", 3].means_, by_hand.means_)
 
 
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
@@ -76,6 +79,43 @@ def test_finds_the_clusters_that_are_there():
     X = centres[np.arange(240) % 3] + rng.normal(size=(240, 2))
     best = compare(X, range(1, 5), covariance_type=["spherical", "full"], n_init=3, random_state=0).best()
     assert (best.n_components, best.covariance_type) == (3, "spherical")
+
+
+@pytest.mark.parametrize("name", ["faithful", "iris"])
+def test_the_whole_grid_meets_or_beats_mclusts_best_bic(name, truth):
+    """From our own starts; the fit that does it is admissible."""
+    theirs = pd.read_csv(truth / "mclust" / f"{name}_all_models.csv")["bic_mclust"].max()
+    found = compare(load_dataset(name), range(1, 10), n_init=2, random_state=0)
+    assert len(found.table) == 14 * 9
+    best = found.table[found.table["admissible"]].nsmallest(1, "bic").iloc[0]
+    assert best["bic"] <= -theirs + 1e-6
+    assert found.best() is found.fits[best["covariance_type"], best["n_components"]]
+    assert best["smallest_component"] > found.best().means_.shape[1]
+
+
+def test_one_feature_has_two_families():
+    found = compare(load_dataset("galaxies"), range(1, 4), n_init=1)
+    assert list(found.fits) == [(family, k) for family in ("E", "V") for k in (1, 2, 3)]
+    with pytest.raises(ValueError, match="'V' is for one feature; the data has 2"):
+        compare(load_dataset("faithful"), 2, covariance_type="V")
+
+
+def test_weights_are_repeated_rows():
+    X = load_dataset("faithful").values
+    weights = np.arange(len(X)) % 3
+    weighted = compare(X, [1, 2], covariance_type=["EEV", "VVI"], sample_weight=weights, n_init=1).table
+    repeated = compare(np.repeat(X, weights, axis=0), [1, 2], covariance_type=["EEV", "VVI"], n_init=1).table
+    for column in ("loglik", "bic", "aic", "icl", "entropy", "smallest_component"):
+        assert_allclose(weighted[column], repeated[column], rtol=1e-5, err_msg=column)
+
+
+def test_a_model_that_cannot_be_fitted_says_why_and_stops_no_other():
+    X = np.concatenate([np.random.default_rng(0).normal(size=(40, 2)), np.full((10, 2), 9.0)])
+    found = compare(X, [1, 2], covariance_type=["EII", "VVV"], reg_covar=0.0, n_init=1)
+    failed = found.table.set_index(["covariance_type", "n_components"]).loc[("full", 2)]
+    assert np.isnan(failed["loglik"]) and not failed["admissible"]
+    assert "collapsed" in failed["status"]
+    assert found.best().covariance_type == "EII"
 
 
 def test_mclusts_own_best_of_these_families_is_found(truth):

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayesgmm.compare import Comparison
+from bayesgmm.console import plain_table
 from bayesgmm.datatree import posterior_parameters
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.membership import membership
@@ -19,6 +20,7 @@ from bayesgmm.report import (
     posterior_section,
     time_section,
 )
+from bayesgmm.report.comparison import comparison_sections
 from bayesgmm.report.posterior import readable_parameters
 from bayesgmm.report.section import interval_name, number
 from tests.posteriors import as_datatree, fake_posterior
@@ -31,6 +33,8 @@ COLUMNS = {
     "converged": True,
     "admissible": True,
     "n_iter": 10,
+    "n_starts": 5,
+    "starts_at_best": 2 / 3,
     "smallest_component": 20.0,
     "status": "",
 }
@@ -122,6 +126,86 @@ def test_families_are_named_where_there_are_several() -> None:
         )
     )
     assert section.sentences[0] == "BIC, AIC and ICL all prefer tied K = 2."
+
+
+def grid(*, n_families: int = 5, counts=range(1, 5), **first) -> Comparison:
+    """Models whose BIC rises with the family and K, so that the first is the smallest; `first` changes that one."""
+    names = ("EII", "tied", "VEV", "EEV", "full")[:n_families]
+    rows = [
+        {"covariance_type": name, "n_components": k} | dict.fromkeys(("bic", "aic", "icl"), 1000.0 + 100 * n + k)
+        for n, name in enumerate(names)
+        for k in counts
+    ]
+    rows[0] |= first
+    return comparison(*rows)
+
+
+def test_many_models_are_a_matrix_of_family_and_k_then_the_five_best_in_full() -> None:
+    matrix, best = comparison_sections(grid())
+    assert "smaller is better" in matrix.title
+    assert list(matrix.table) == ["covariance", "K = 1", "K = 2", "K = 3", "K = 4"]
+    assert list(matrix.table["covariance"]) == ["EII", "EEE (tied)", "VEV", "EEV", "VVV (full)"]
+    assert list(matrix.table["K = 1"])[:2] == ["1001.0*", "1101.0 "]
+    assert matrix.strong == (0,)
+    assert list(best.table["BIC"]) == ["1001.0*", "1002.0 ", "1003.0 ", "1004.0 ", "1101.0 "]
+    assert set(best.table["starts"]) == {"67%"}
+    assert set(best.table["fewest rows"]) == {"20.0"}
+    assert best.sentences[0] == "BIC, AIC and ICL all prefer EII K = 1."
+    assert best.strong == (0,)
+
+
+def test_the_matrix_marks_models_set_aside_and_counts_them_by_reason() -> None:
+    found = grid()
+    found.table.loc[[0, 1, 2, 3, 4, 5], "admissible"] = False
+    found.table.loc[[6, 7], ["admissible", "converged"]] = False
+    numbers = ["loglik", "n_parameters", "bic", "aic", "icl", "entropy", "smallest_component", "starts_at_best"]
+    found.table[numbers] = found.table[numbers].astype(float)
+    found.table.loc[7, numbers] = np.nan
+    matrix, best = comparison_sections(found)
+    assert list(matrix.table["K = 1"]) == ["1001.0o", "1101.0o", "1201.0*", "1301.0 ", "1401.0 "]
+    assert matrix.table["K = 4"][1] == "x "
+    assert "o a model set aside, x one that failed" in matrix.title
+    assert best.table["covariance"].iloc[0] == "VEV"
+    said = " ".join(best.sentences)
+    assert (
+        "6 models set aside (a component collapsed or holds too few rows): EII K = 1, EII K = 2, EII K = 3, EII K = 4 "
+        "and 2 more." in said
+    )
+    assert "1 model set aside (not converged): tied K = 3." in said
+    assert "1 model failed (every start collapsed): tied K = 4." in said
+
+
+def test_the_criterion_asked_for_orders_many_models() -> None:
+    found = grid()
+    found.table.loc[9, "icl"] = 1.0
+    matrix, best = comparison_sections(found, "icl")
+    assert matrix.title.startswith("ICL")
+    assert matrix.table["K = 2"][2] == "1.0*"
+    assert best.table.iloc[0][["covariance", "K"]].to_list() == ["VEV", "2"]
+    assert best.strong == (0,)
+
+
+def test_many_numbers_of_components_are_told_in_parts() -> None:
+    first, second, _ = comparison_sections(grid(counts=range(1, 13)))
+    assert list(first.table)[1:] == [f"K = {k}" for k in range(1, 10)]
+    assert list(second.table)[1:] == ["K = 10", "K = 11", "K = 12"]
+    assert max(len(line) for line in plain_table(first).splitlines()) <= 110
+
+
+def test_many_models_none_of_which_is_admissible() -> None:
+    found = grid()
+    found.table["admissible"] = False
+    matrix, best = comparison_sections(found)
+    assert "*" not in "".join(matrix.table["K = 1"])
+    assert best.table is None
+    assert best.sentences[0].startswith("20 models set aside")
+
+
+@pytest.mark.parametrize(("n_families", "counts"), [(3, range(1, 5)), (1, range(1, 21))])
+def test_few_models_or_one_family_stay_a_list(n_families: int, counts: range) -> None:
+    (section,) = comparison_sections(grid(n_families=n_families, counts=counts))
+    assert len(section.table) == n_families * len(counts)
+    assert "starts" not in section.table
 
 
 def test_parameters_are_those_of_the_draws_with_arviz_intervals_and_diagnostics() -> None:

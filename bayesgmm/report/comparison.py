@@ -6,26 +6,81 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.compare import CRITERIA, Comparison
-from bayesgmm.report.section import Section, fixed, join
+from bayesgmm.covariance import covariance_family
+from bayesgmm.report.section import Section, fixed, join, listed
 
 FEW_ROWS = 5
+
+LARGE, MOST_COLUMNS, LEADERS = 12, 9, 5
+"""Models beyond which families and numbers are laid out as a matrix, its columns, and the models then told in full."""
 
 STRONG_BIC, SLIGHT_BIC = 6, 2
 """Differences of BIC: Kass & Raftery (1995), J. Am. Stat. Assoc. 90, 773-795, section 3.2."""
 
 
-def comparison_section(comparison: Comparison, criterion: str | None = None) -> Section:
+def comparison_sections(comparison: Comparison, criterion: str = "bic") -> tuple[Section, ...]:
+    """Tell a comparison from which nothing is chosen: of many models first the criterion, as a matrix of K and family.
+
+    Parameters
+    ----------
+    criterion : {"bic", "aic", "icl"}
+        What the matrix holds, and what orders the models told in full.
+    """
+    if not _is_large(comparison.table):
+        return (comparison_section(comparison),)
+    return *_matrix(comparison.table, criterion), comparison_section(comparison, leading=criterion)
+
+
+def comparison_section(comparison: Comparison, criterion: str | None = None, *, leading: str = CRITERIA[0]) -> Section:
     """Criteria of each model, which each prefers, and which model the run goes on with.
+
+    Of more than twelve models of several families, the best five admissible ones.
 
     Parameters
     ----------
     criterion : {"bic", "aic", "icl"} or None
         What chose the model; None when nothing is chosen.
+    leading : {"bic", "aic", "icl"}
+        What orders the best five, when nothing is chosen.
     """
     table = comparison.table
-    families = table["covariance_type"].nunique() > 1
+    leading = criterion or leading
+    families, large = table["covariance_type"].nunique() > 1, _is_large(table)
     admissible = table[table["admissible"]]
     best = {name: admissible[name].idxmin() for name in CRITERIA} if len(admissible) else {}
+    told = admissible.nsmallest(LEADERS, leading) if large else table
+    sentences = []
+    if best and len(table) > 1:
+        preferred = {name: _model(table.loc[row], families) for name, row in best.items()}
+        sentences.append(_preference(preferred))
+        sentences += _doubts(table, admissible, best, leading, families)
+        if criterion is not None:
+            sentences.append(
+                f"Going on with {_model(table.loc[best[criterion]], families)}, chosen by {criterion.upper()}."
+            )
+    if large:
+        sentences += _set_aside(table)
+        if len(told):
+            sentences.append(
+                '"starts" is the share of the starts run to their end that reached this optimum; where it is low, a '
+                "better one may have been missed."
+            )
+    return Section(
+        f"The {len(told)} admissible models of smallest {leading.upper()} (* marks the smallest of all)"
+        if large
+        else "Mixtures fitted by EM (BIC, AIC, ICL: smaller is better; * marks the smallest)",
+        _in_full(told, best, families, starts=large) if len(told) else None,
+        tuple(sentences),
+        ("covariance", "note"),
+        tuple(
+            told.index.get_loc(row)
+            for name, row in best.items()
+            if row in told.index and name == (leading if large else criterion or name)
+        ),
+    )
+
+
+def _in_full(table: pd.DataFrame, best: Mapping[str, int], families: bool, *, starts: bool) -> pd.DataFrame:
     shown = pd.DataFrame({"K": table["n_components"].astype(str)})
     if families:
         shown.insert(0, "covariance", table["covariance_type"])
@@ -36,25 +91,62 @@ def comparison_section(comparison: Comparison, criterion: str | None = None) -> 
         shown[name.upper()] = [fixed(v, 1) + mark for v, mark in zip(table[name], marks, strict=True)]
     shown["entropy"] = [fixed(v, 1) for v in table["entropy"]]
     shown["fewest rows"] = [fixed(v, 1) for v in table["smallest_component"]]
+    if starts:
+        shown["starts"] = ["-" if np.isnan(v) else f"{100 * v:.0f}%" for v in table["starts_at_best"].astype(float)]
     notes = [_note(row) for _, row in table.iterrows()]
     if any(notes):
         shown["note"] = notes
-    sentences = []
-    if best and len(table) > 1:
-        preferred = {name: _model(table.loc[row], families) for name, row in best.items()}
-        sentences.append(_preference(preferred))
-        sentences += _doubts(table, admissible, best, criterion or CRITERIA[0], families)
-        if criterion is not None:
-            sentences.append(
-                f"Going on with {_model(table.loc[best[criterion]], families)}, chosen by {criterion.upper()}."
-            )
-    return Section(
-        "Mixtures fitted by EM (BIC, AIC, ICL: smaller is better; * marks the smallest)",
-        shown,
-        tuple(sentences),
-        ("covariance", "note"),
-        tuple(table.index.get_loc(row) for name, row in best.items() if name == (criterion or name)),
-    )
+    return shown
+
+
+def _is_large(table: pd.DataFrame) -> bool:
+    return len(table) > LARGE and table["covariance_type"].nunique() > 1
+
+
+def _matrix(table: pd.DataFrame, criterion: str) -> list[Section]:
+    """Lay a criterion out, as mclust prints it: a row for each family, a column for each K; parts where K are many."""
+    values = table[criterion].astype(float)
+    admissible = table["admissible"].astype(bool)
+    decimals = 1 if not (values.abs() >= 1e5).any() else 0
+    smallest = values[admissible].idxmin() if admissible.any() else None
+    cells: dict[tuple[str, int], str] = {}
+    for row, name, K, value, sound in zip(
+        table.index, table["covariance_type"], table["n_components"], values, admissible, strict=True
+    ):
+        mark = "*" if row == smallest else " " if sound else "o"
+        cells[name, K] = "x " if np.isnan(value) else fixed(value, decimals) + mark
+    meanings = ["smaller is better"]
+    for mark, meaning in (("*", "marks the smallest"), ("o", "a model set aside"), ("x", "one that failed")):
+        if any(cell.strip().endswith(mark) for cell in cells.values()):
+            meanings.append(f"{mark} {meaning}")
+    families, counts = list(dict.fromkeys(table["covariance_type"])), sorted(set(table["n_components"]))
+    strong = () if smallest is None else (families.index(table["covariance_type"][smallest]),)
+    sections = []
+    for first in range(0, len(counts), MOST_COLUMNS):
+        part = counts[first : first + MOST_COLUMNS]
+        columns = {"covariance": [_family(name) for name in families]} | {
+            f"K = {K}": [cells.get((name, K), "") for name in families] for K in part
+        }
+        title = f"{criterion.upper()} of each family ({', '.join(meanings)})"
+        sections.append(Section(title, pd.DataFrame(columns), (), ("covariance",), strong))
+    return sections
+
+
+def _family(name: str) -> str:
+    code = covariance_family(name).code
+    return code if code == name else f"{code} ({name})"
+
+
+def _set_aside(table: pd.DataFrame) -> list[str]:
+    """Count the models without an admissible fit by reason, and name a few."""
+    reasons: dict[str, list[str]] = {}
+    for _, row in table[~table["admissible"].astype(bool)].iterrows():
+        reasons.setdefault(_note(row), []).append(_model(row, True))
+    said = []
+    for reason, models in reasons.items():
+        fate, _, why = reason.partition(": ")
+        said.append(f"{len(models)} model{'s' if len(models) > 1 else ''} {fate} ({why}): {listed(models)}.")
+    return said
 
 
 def _note(row: pd.Series) -> str:
