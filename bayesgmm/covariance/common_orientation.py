@@ -19,7 +19,7 @@ MAX_STEPS = 200
 SMALL_STEP = 1e-6
 """A Newton step this small leaves an error of its square."""
 
-LARGEST_NEWTON = 10
+LARGEST_NEWTON = 16
 """Features up to which Newton's method runs: its second derivatives take D^6 numbers. Beyond, majorisation alone."""
 
 MAX_MAJORISED, SMALL_GAIN = 20, 1e-8
