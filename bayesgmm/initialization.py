@@ -24,7 +24,7 @@ from bayesgmm.statistics import SufficientStatistics
 
 MOST_ROWS = 20_000
 
-MOST_AGGLOMERATED = 2_000
+MOST_AGGLOMERATED = 800
 """Time and memory of `agglomerate` grow as the square of the rows."""
 
 LEAST_SPREAD = 1e-3

@@ -3,8 +3,8 @@
     python tests/benchmarks/full_grid.py [--rows 40000] [--pairs 7]
 
 Everybody stops by mclust's rule (relative change of the log-likelihood below 1e-5) and starts once: bayesgmm and mclust
-from an agglomeration of 2000 rows. mclust needs Rscript with the package mclust (Debian: r-base-core, r-cran-mclust);
-without it the table leaves it out and says so.
+from an agglomeration of a sample (800 rows; mclust 2000). mclust needs Rscript with the package mclust (Debian:
+r-base-core, r-cran-mclust); without it the table leaves it out and says so.
 """
 
 import argparse
