@@ -78,6 +78,9 @@ def draw(found: dict[str, tuple[list[int], list[float]]], path: str) -> None:
         ax.loglog(sizes, np.array(times) * 1e3, "o-", color="#0072B2", label="one EM iteration")
         guide = times[-1] * (np.array(sizes) / sizes[-1]) ** power * 1e3
         ax.loglog(sizes, guide, "--", color="#595959", label="quadratic" if power == 2 else "linear")
+        if max(sizes) < 1000:
+            ax.set_xticks(sizes, [str(size) for size in sizes])
+            ax.minorticks_off()
         ax.set_xlabel(name)
         ax.set_ylabel("milliseconds")
         ax.legend(frameon=False)
