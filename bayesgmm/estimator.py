@@ -90,7 +90,8 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     status_ : em.Status
         How the fit ended; its value is a sentence.
     admissible_ : bool
-        Converged, no component on the floor, more rows than features in each component.
+        Converged, no component on the floor, more rows than features in each component (with a prior, or where pooled
+        scatter is all there can be, more than one row).
     n_iter_ : int
         E-steps of the kept fit.
     lower_bound_ : float

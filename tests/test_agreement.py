@@ -33,6 +33,9 @@ sampled = pytest.mark.parametrize("family", [FAMILIES[name] for name in PARAMETR
 every_fit = pytest.mark.parametrize("G", range(1, 10))
 INNER_PATH = {"EVE", "VVE"}
 """mclust ends their inner iteration early: where EM arrives depends on it."""
+FALLS_SHORT = ("VVE", "iris", 5)
+"""The one fit where plain EM ends below mclust's (by 17): there the accelerated way from that start is held to it."""
+
 CLOSED_FORM = [family for family in FAMILIES.values() if family.code not in INNER_PATH | {"VEI", "VEE", "VEV"}]
 closed_form = pytest.mark.parametrize("family", CLOSED_FORM, ids=lambda f: f.name)
 datasets = pytest.mark.parametrize("name", ["faithful", "iris"])
@@ -93,8 +96,8 @@ def test_from_mclusts_start_em_reaches_mclusts_fit(name, family, G, truth):
     assert mixture.n_parameters_ == reference.converged["df"]
     if family.code in INNER_PATH:
         reached = mixture.lower_bound_
-        if reached * n < reference.converged["loglik"] - 0.2:
-            # two ways up from one start, where the likelihood has many tops: mclust's must not be above both
+        if (family.code, name, G) == FALLS_SHORT:
+            assert reached * n < reference.converged["loglik"] - 0.2, "it no longer falls short: drop the exception"
             other = reference.fit(tol=1e-13, max_iter=100_000, acceleration="quasi-newton")
             reached = max(reached, other.lower_bound_)
         assert reached * n >= reference.converged["loglik"] - 0.2
