@@ -14,6 +14,8 @@ family by its M-step. May import NumPy and the modules below it only.
 """
 
 from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -38,6 +40,34 @@ LEAST_CURVATURE = 1e-10
 ROOT_2 = np.sqrt(2.0)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """A mixture, with what the coordinates seen from it and of it need.
+
+    Attributes
+    ----------
+    mixture : MixtureParameters
+    log_weights : (K,) float64
+    factor : (K, D, D) float64
+        The lower triangular L_k with Sigma_k = L_k L_k^T.
+    root_n : (K,) float64
+        Square roots of the expected rows; less than one row counts as one, or it could be moved anywhere.
+    """
+
+    mixture: MixtureParameters
+    log_weights: np.ndarray
+    factor: np.ndarray
+    root_n: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def _entries(D: int) -> np.ndarray:
+    """Where (z, diagonal of T, T below it) are in the D x (D + 1) matrix [T z] read by rows."""
+    i, j = np.tril_indices(D, -1)
+    along = np.arange(D)
+    return np.concatenate([along * (D + 1) + D, along * (D + 2), i * (D + 1) + j])
+
+
 class QuasiNewton:
     """Steps learned from the EM steps seen so far.
 
@@ -55,8 +85,10 @@ class QuasiNewton:
         self._total = total_weight
         self._frozen = frozen
         self._em_step: np.ndarray | None = None
+        self._direction: np.ndarray | None = None
         self._pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=MEMORY)
         self._radius = LARGEST_STEP
+        self._places: deque[_Place] = deque(maxlen=3)
 
     def propose(self, at: MixtureParameters) -> MixtureParameters | None:
         """Return where to look next, or None where only the EM step itself is known to raise the likelihood.
@@ -66,9 +98,9 @@ class QuasiNewton:
         at : MixtureParameters
             The place that `learn` heard of last.
         """
-        if not self._pairs or self._em_step is None:
+        step = self._direction
+        if not self._pairs or self._em_step is None or step is None:
             return None
-        step = self._direction(self._em_step)
         length = self._longest(at, step)
         if not np.isfinite(length) or step @ self._em_step <= 0:
             self._pairs.clear()
@@ -79,17 +111,6 @@ class QuasiNewton:
         except (ParameterError, np.linalg.LinAlgError):
             self.refuse()
             return None
-
-    def _longest(self, at: MixtureParameters, step: np.ndarray) -> float:
-        """Largest move of a component, in standard deviations of one of its own rows' complete-data information."""
-        K, D = at.means.shape
-        owner = np.concatenate([np.repeat(np.arange(K), times) for times in (1, D, D, D * (D - 1) // 2)])
-        squares = np.bincount(owner, step * step, K)
-        return float((np.sqrt(squares) / self._root_n(at)).max())
-
-    def _root_n(self, at: MixtureParameters) -> np.ndarray:
-        """Square roots of the expected rows, (K,); less than one row counts as one, or it could be moved anywhere."""
-        return np.sqrt(np.maximum(self._total * at.weights, 1.0))
 
     def refuse(self) -> None:
         """Hear that the last proposal lowered the likelihood: the next is shorter."""
@@ -122,53 +143,75 @@ class QuasiNewton:
             if curvature > LEAST_CURVATURE * np.sqrt((step @ step) * (change @ change)):
                 self._pairs.append((step, change, 1.0 / curvature))
         self._em_step = em_step
-        return 0.5 * float(em_step @ self._direction(em_step))
+        self._direction = self._newton(em_step)
+        return 0.5 * float(em_step @ self._direction)
 
     def difference(self, origin: MixtureParameters, target: MixtureParameters) -> np.ndarray:
-        """Coordinates of one mixture seen from another, (K + K D + K D (D + 1) / 2,)."""
-        D = origin.n_features
-        root_n = self._root_n(origin)
-        whiten = np.swapaxes(origin.precision_cholesky, -1, -2)  # L^-1
-        ratio = whiten @ np.linalg.cholesky(target.covariances)
-        i, j = np.tril_indices(D, -1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            log_ratio = np.nan_to_num(np.log(target.weights) - np.log(origin.weights), posinf=0.0, neginf=0.0)
-        return np.concatenate(
-            [
-                root_n * log_ratio,
-                (root_n[:, None] * (whiten @ (target.means - origin.means)[:, :, None])[:, :, 0]).ravel(),
-                (ROOT_2 * root_n[:, None] * np.log(np.diagonal(ratio, axis1=1, axis2=2))).ravel(),
-                (root_n[:, None] * ratio[:, i, j]).ravel(),
-            ]
-        )
+        """Coordinates of one mixture seen from another, (K + K D + K D (D + 1) / 2,), component by component."""
+        here, there = self._place(origin), self._place(target)
+        K, D = origin.means.shape
+        seen = np.empty((K, D, D + 1))
+        seen[:, :, :D] = there.factor
+        np.subtract(target.means, origin.means, out=seen[:, :, D])
+        seen = np.swapaxes(origin.precision_cholesky, -1, -2) @ seen  # L^-1 [L' mu' - mu]
+        out = np.empty((K, 1 + D + D * (D + 1) // 2))
+        np.subtract(there.log_weights, here.log_weights, out=out[:, 0])
+        if not np.isfinite(out[:, 0]).all():
+            out[:, 0] = np.nan_to_num(out[:, 0], posinf=0.0, neginf=0.0)
+        seen.reshape(K, -1).take(_entries(D), axis=1, out=out[:, 1:])
+        diagonal = out[:, 1 + D : 1 + 2 * D]
+        np.log(diagonal, out=diagonal)
+        diagonal *= ROOT_2
+        out *= here.root_n[:, None]
+        return out.ravel()
 
     def _moved(self, origin: MixtureParameters, step: np.ndarray) -> MixtureParameters:
         """Return the mixture of the family at given coordinates from `origin`; the inverse of `difference`."""
+        here = self._place(origin)
         K, D = origin.means.shape
-        root_n = self._root_n(origin)
-        log_weights = origin.log_weights + step[:K] / root_n
+        move = step.reshape(K, -1) / here.root_n[:, None]
+        log_weights = here.log_weights + move[:, 0]
         weights = np.exp(log_weights - log_weights.max())
-        L = np.linalg.cholesky(origin.covariances)
-        shift = step[K : K + K * D].reshape(K, D, 1) / root_n[:, None, None]
-        shape = step[K + K * D :]
-        triangle = np.zeros((K, D, D))
-        diagonal = np.arange(D)
-        triangle[:, diagonal, diagonal] = np.exp(shape[: K * D].reshape(K, D) / (ROOT_2 * root_n[:, None]))
-        i, j = np.tril_indices(D, -1)
-        triangle[:, i, j] = shape[K * D :].reshape(K, -1) / root_n[:, None]
-        factor = L @ triangle
-        covariances = factor @ np.swapaxes(factor, -1, -2)
-        moved = MixtureParameters(
-            weights / weights.sum(), origin.means + (L @ shift)[:, :, 0], covariances, covariances
-        )
+        weights /= weights.sum()
+        diagonal = move[:, 1 + D : 1 + 2 * D]
+        diagonal /= ROOT_2
+        np.exp(diagonal, out=diagonal)
+        triangle = np.zeros((K, D * (D + 1)))
+        triangle[:, _entries(D)] = move[:, 1:]
+        turned = here.factor @ triangle.reshape(K, D, D + 1)
+        means = origin.means + turned[:, :, D]
         if "covariances" in self._frozen:
-            return MixtureParameters(moved.weights, moved.means, origin.covariances, origin.precision_cholesky)
+            return MixtureParameters(weights, means, origin.covariances, origin.precision_cholesky)
+        factor = turned[:, :, :D]
+        covariances = factor @ np.swapaxes(factor, -1, -2)
         if self._family.code in ("VVV", "V"):
             # the family of all covariances: nothing to bring back
-            return MixtureParameters(moved.weights, moved.means, covariances, inverse_cholesky(covariances))
+            return MixtureParameters(weights, means, covariances, inverse_cholesky(covariances))
+        # it has no factor of its precision yet, nor is one needed here
+        moved = MixtureParameters(weights, means, covariances, covariances)
         return within_family(moved, self._family, origin.covariances)
 
-    def _direction(self, em_step: np.ndarray) -> np.ndarray:
+    def _place(self, mixture: MixtureParameters) -> _Place:
+        """Return what is known of a mixture: those of the last steps are seen from, and looked at, more than once."""
+        for place in self._places:
+            if place.mixture is mixture:
+                return place
+        place = _Place(
+            mixture,
+            mixture.log_weights,
+            np.linalg.cholesky(mixture.covariances),
+            np.sqrt(np.maximum(self._total * mixture.weights, 1.0)),
+        )
+        self._places.append(place)
+        return place
+
+    def _longest(self, at: MixtureParameters, step: np.ndarray) -> float:
+        """Largest move of a component, in standard deviations of one of its own rows' complete-data information."""
+        moves = step.reshape(at.n_components, -1)
+        squares = np.einsum("ki,ki->k", moves, moves)
+        return float((np.sqrt(squares) / self._place(at).root_n).max())
+
+    def _newton(self, em_step: np.ndarray) -> np.ndarray:
         """H f by the two-loop recursion, H_0 = 1 (Nocedal & Wright 2006, algorithm 7.4)."""
         q = em_step.copy()
         alphas = []

@@ -55,14 +55,16 @@ class EMResult:
     Attributes
     ----------
     parameters : MixtureParameters
-        In standard coordinates.
+        In standard coordinates. Where `max_iter` ended the run, those of the last M-step.
     log_likelihoods : (n_iter,) float64
-        sum_n w_n log p(x_n) at each E-step, x in the units of the data; the last belongs to `parameters`.
+        sum_n w_n log p(x_n) at each E-step, x in the units of the data. The last belongs to `parameters`, except where
+        `max_iter` ended the run: then to the parameters that the last M-step began from, and that of `parameters`, not
+        looked at any more, is no lower.
     status : Status
     floored : tuple of int
         Components held by the variance floor.
     N : (K,) float64
-        Expected rows in each component.
+        Expected rows in each component, at the last E-step.
     objective : float
         What was maximised: the log-likelihood, plus the log density of the prior where there is one.
     least_rows : float
@@ -79,7 +81,7 @@ class EMResult:
 
     @property
     def log_likelihood(self) -> float:
-        """The log-likelihood at `parameters`."""
+        """The log-likelihood of the last E-step."""
         return float(self.log_likelihoods[-1])
 
     @property
@@ -110,7 +112,8 @@ def maximise(
         Smallest variance allowed, for each feature, in standard coordinates: covariances are kept at or above
         diag(floor), in the sense of positive definite matrices. Zero means none.
     previous : MixtureParameters, optional
-        Where an empty component stays, and where what is frozen is taken from.
+        Where an empty component stays, where what is frozen is taken from, and where iterative M-steps begin. Without
+        it EVE and VVE, whose maxima can be several, take the axes of the pooled scatter.
     frozen : set of "weights", "means", "covariances"
         Held as they are in `previous`; the others maximise given them.
     prior : ConjugatePrior, optional
@@ -148,6 +151,9 @@ def maximise(
     covariances = family.maximise(scatter, safe_N, None if previous is None else previous.covariances)
     if empty.any() and previous is not None:
         covariances = np.where(empty[:, None, None], previous.covariances, covariances)
+    factors = _factors_above_floor(covariances, floor)
+    if factors is not None:
+        return MixtureParameters(weights, means, covariances, factors), held
     covariances, floored = _above_floor(covariances, floor)
     floored = tuple(sorted({*held, *floored}))
     try:
@@ -176,6 +182,7 @@ def run(
     accelerated: bool = False,
     frozen: frozenset[str] = frozenset(),
     prior: ConjugatePrior | None = None,
+    reached: float | None = None,
 ) -> EMResult:
     """Iterate from `start` until the log-likelihood is not expected to rise by more than `tol` per row.
 
@@ -189,7 +196,7 @@ def run(
         Smallest rise of the log-likelihood per unit of row weight that goes on. Plain EM stops when a step rises by
         less; accelerated EM, when what is still expected of all further steps is less too.
     max_iter : int
-        Most E-steps.
+        Most E-steps, each with its M-step.
     floor : (D,) float64
         Smallest variances, see `maximise`.
     accelerated : bool
@@ -198,6 +205,8 @@ def run(
         Held as in `start`.
     prior : ConjugatePrior, optional
         Maximise the posterior density (MAP-EM): that is then what never falls.
+    reached : float, optional
+        The objective at the last E-step of the run that this one goes on from: the first E-step may then be the last.
 
     Raises
     ------
@@ -211,7 +220,13 @@ def run(
         )
 
     def step(from_: MixtureParameters, statistics: SufficientStatistics) -> tuple[MixtureParameters, tuple[int, ...]]:
-        return maximise(statistics, family, floor, from_, frozen, prior)
+        try:
+            return maximise(statistics, family, floor, from_, frozen, prior)
+        except CollapseError:
+            if len(log_likelihoods) < max_iter:
+                raise
+            # nothing is looked at any more: the fit stays where its likelihood is known
+            return from_, ()
 
     def value(at: MixtureParameters, statistics: SufficientStatistics) -> float:
         return statistics.log_likelihood + (0.0 if prior is None else prior.log_density(at, common=family.common))
@@ -225,15 +240,25 @@ def run(
     floored: tuple[int, ...] = ()
     status = Status.MAX_ITER
     ahead = QuasiNewton(family, observations.total_weight, frozen) if accelerated else None
-    if max_iter > 1:
-        target, target_floored = step(parameters, statistics)
-    while len(log_likelihoods) < max_iter:
+    target, target_floored = step(parameters, statistics)
+    if reached is not None:
+        expected = 0.0 if ahead is None or target_floored else ahead.learn(parameters, parameters, target)
+        # with no step remembered `expected` says little: where a second E-step is allowed, it is looked at
+        known = ahead is None or max_iter == 1
+        if known and target is not parameters and max(abs(objective - reached), expected) <= least_rise:
+            floored = target_floored
+            status = Status.COLLAPSED if floored else Status.CONVERGED
+    while status is Status.MAX_ITER and len(log_likelihoods) < max_iter:
         before, objective_before = parameters, objective
         proposal = None
         # on the floor the EM step has a kink, and what was learned from it elsewhere does not hold
         if ahead is not None and not target_floored:
             proposal = ahead.propose(parameters)
-            if proposal is not None and _above_floor(proposal.covariances, floor)[1]:
+            if (
+                proposal is not None
+                and not _far_above_floor(proposal.precision_cholesky, floor)
+                and _above_floor(proposal.covariances, floor)[1]
+            ):
                 ahead.refuse()
                 proposal = None
         if proposal is not None:
@@ -262,11 +287,16 @@ def run(
             status = Status.COLLAPSED if floored else Status.CONVERGED
             break
         target, target_floored = step(parameters, statistics)
+        if target is parameters:
+            break
         if ahead is not None:
             expected = ahead.learn(before, parameters, target)
             if rise <= least_rise and (target_floored or expected <= least_rise):
                 status = Status.COLLAPSED if floored else Status.CONVERGED
                 break
+    # fits of one E-step each are a run of many: each leaves its M-step to the next
+    if (status is Status.MAX_ITER or max_iter == 1) and (family.clips_exactly or not target_floored):
+        parameters, floored = target, target_floored
     K, D = parameters.means.shape
     pooled = family.common and observations.total_weight <= K * D
     least_rows = 1.0 if pooled or prior is not None else float(D)
@@ -276,11 +306,27 @@ def run(
 
 def go_on(observations: Observations, result: EMResult, family: CovarianceFamily, **settings: Any) -> EMResult:
     """Continue a run that stopped at fewer E-steps; settings as of `run`, `max_iter` for both together."""
-    left = settings["max_iter"] - len(result.log_likelihoods) + 1
-    if result.status is not Status.MAX_ITER or left <= 1:
+    left = settings["max_iter"] - len(result.log_likelihoods)
+    if result.status is not Status.MAX_ITER or left < 1:
         return result
-    more = run(observations, result.parameters, family, **{**settings, "max_iter": left})
-    return replace(more, log_likelihoods=np.concatenate([result.log_likelihoods, more.log_likelihoods[1:]]))
+    more = run(observations, result.parameters, family, **{**settings, "max_iter": left, "reached": result.objective})
+    return replace(more, log_likelihoods=np.concatenate([result.log_likelihoods, more.log_likelihoods]))
+
+
+def _factors_above_floor(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray | None:
+    """Factors U_k of the precisions where all covariances are seen at once to be above the floor, None where not."""
+    if not floor.any():
+        return None
+    try:
+        factors = inverse_cholesky(covariances)
+    except ParameterError:
+        return None
+    return factors if _far_above_floor(factors, floor) else None
+
+
+def _far_above_floor(factors: np.ndarray, floor: np.ndarray) -> bool:
+    """Whether sum_k tr(Sigma_k^-1) times the largest floor is below one: no eigenvalue of Sigma_k is then below it."""
+    return bool(np.vdot(factors, factors) * floor.max() < 1.0)
 
 
 def _above_floor(covariances: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -152,14 +152,22 @@ def inverse_cholesky(covariances: np.ndarray) -> np.ndarray:
         return factor
     flat = covariances.reshape(-1, D, D)
     factors = np.empty(flat.shape)
+    failed: int | None = None
     for position, matrix in enumerate(flat):
         lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
         if info == 0:
             lower, info = lapack.dtrtri(lower, lower=1)
-        if info != 0 or not np.isfinite(lower).all():
-            where = np.unravel_index(position, covariances.shape[:-2]) if covariances.ndim > 2 else ()
-            raise ParameterError(_not_positive_definite(where))
+        if info != 0:
+            failed = position
+            break
         factors[position] = lower.T
+    # of NaN it makes NaN without a word; one look at all of them costs less than one at each
+    whole = factors if failed is None else factors[:failed]
+    if not np.isfinite(whole).all():
+        failed = int(np.argmin(np.isfinite(whole).all(axis=(1, 2))))
+    if failed is not None:
+        where = np.unravel_index(failed, covariances.shape[:-2]) if covariances.ndim > 2 else ()
+        raise ParameterError(_not_positive_definite(where))
     return factors.reshape(covariances.shape)
 
 

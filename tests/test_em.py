@@ -73,7 +73,8 @@ def test_the_m_step_beats_every_perturbation_of_the_whole_mixture(family, seed, 
     _, N, S1, S2 = oracle.statistics(Y, looking)
     assume(N.min() > 2 * D + 2)  # a scatter that is (nearly) singular has no maximum
     statistics = expected_statistics(observations, looking, diagonal=family.diagonal)
-    best, floored = em.maximise(statistics, family, no_floor(observations))
+    first, _ = em.maximise(statistics, family, no_floor(observations))
+    best, floored = em.maximise(statistics, family, no_floor(observations), first)
     assert floored == ()
     point = oracle.to_free(best, family.name)
     top = oracle.expected_complete_log_likelihood(N, S1, S2, best)
@@ -175,14 +176,55 @@ def test_stops_where_told(rng):
     assert not result.admissible
 
 
-def test_the_log_likelihood_belongs_to_the_parameters(rng):
+def log_likelihood_of(observations, result):
+    return oracle.log_density(observations.values, observations.from_standard(result.parameters)).sum()
+
+
+def test_where_it_converged_the_log_likelihood_belongs_to_the_parameters(rng):
     observations, start, family = simple(rng)
-    for max_iter in (1, 2, 1000):
-        result = em.run(observations, start, family, tol=1e-9, max_iter=max_iter, floor=np.zeros(2))
-        parameters = observations.from_standard(result.parameters)
-        expected = oracle.log_density(observations.values, parameters).sum()
-        assert_allclose(result.log_likelihood, expected, rtol=1e-12)
-        assert_allclose(result.N.sum(), 100, rtol=1e-12)
+    result = em.run(observations, start, family, tol=1e-9, max_iter=1000, floor=np.zeros(2))
+    assert result.status is em.Status.CONVERGED
+    assert_allclose(result.log_likelihood, log_likelihood_of(observations, result), rtol=1e-12)
+    assert_allclose(result.N.sum(), 100, rtol=1e-12)
+
+
+def test_every_e_step_has_its_m_step(rng):
+    """One E-step moves, and n of them lead where the E-step n + 1 looks."""
+    observations, start, family = simple(rng)
+    longer = em.run(observations, start, family, tol=1e-9, max_iter=8, floor=np.zeros(2))
+    for n in range(1, 8):
+        result = em.run(observations, start, family, tol=1e-9, max_iter=n, floor=np.zeros(2))
+        assert result.status is em.Status.MAX_ITER
+        assert_allclose(result.log_likelihoods, longer.log_likelihoods[:n], rtol=1e-12)
+        assert_allclose(log_likelihood_of(observations, result), longer.log_likelihoods[n], rtol=1e-12)
+        assert log_likelihood_of(observations, result) > result.log_likelihood
+
+
+@families
+@pytest.mark.parametrize("cut", [1, 4])
+def test_plain_em_in_parts_is_plain_em(family, cut, rng):
+    """Also the E-step at which it converges."""
+    observations = as_observations(random_rows(rng, 60, 2))
+    settings = {"tol": 1e-6, "floor": 1e-8 * family.floor_variances(observations.variances) / observations.scale**2}
+    start = from_method(observations, "kmeans", 2, family, settings["floor"], rng)
+    whole = em.run(observations, start, family, max_iter=2000, **settings)
+    parts = em.run(observations, start, family, max_iter=cut, **settings)
+    while parts.status is em.Status.MAX_ITER:
+        parts = em.go_on(observations, parts, family, max_iter=len(parts.log_likelihoods) + cut, **settings)
+    assert parts.status is whole.status
+    assert_allclose(parts.log_likelihoods, whole.log_likelihoods, rtol=1e-10)
+
+
+def test_a_collapse_that_nothing_looks_at_ends_the_run_where_it_is():
+    """A row alone in its component, wide at first: the M-step makes it a point, which has no likelihood."""
+    observations = as_observations(np.array([[0.0], [1.0], [2.0], [3.0], [50.0]]))
+    start = MixtureParameters.from_covariances([0.8, 0.2], [[1.5], [50.0]], [[[1.0]], [[1.0]]])
+    start = observations.to_standard(start)
+    result = em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=1, floor=np.zeros(1))
+    assert result.status is em.Status.MAX_ITER
+    assert_array_equal(result.parameters.means, start.means)
+    with pytest.raises(em.CollapseError, match="component 1 collapsed"):
+        em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=2, floor=np.zeros(1))
 
 
 def test_one_component_is_the_sample_mean_and_covariance(rng):

@@ -7,7 +7,7 @@ weights_k N(y | mu_k, Sigma_k), and `expected_statistics`, the sums the E-step m
 import numpy as np
 
 from bayesgmm.kernel.common import CommonForm
-from bayesgmm.kernel.natural import NaturalForm
+from bayesgmm.kernel.natural import NaturalForm, precisions
 from bayesgmm.kernel.residual import ResidualForm
 from bayesgmm.parameters import MixtureParameters
 
@@ -25,14 +25,24 @@ def condition(parameters: MixtureParameters) -> float:
     For a component at distance rho (in its own standard deviations) from the origin this is about rho^2; correlation
     makes it larger, which |U^T mu| alone would miss.
     """
-    U = parameters.precision_cholesky
-    reach = np.abs(parameters.means) + 3 * np.sqrt(np.diagonal(parameters.covariances, axis1=-2, axis2=-1))
-    precision = np.abs(U @ np.swapaxes(U, -1, -2))
+    return _condition(parameters, precisions(parameters))
+
+
+def _condition(parameters: MixtureParameters, precision: np.ndarray) -> float:
+    reach = np.sqrt(parameters.covariances.diagonal(axis1=-2, axis2=-1))
+    reach *= 3.0
+    reach += np.abs(parameters.means)
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.max(reach[..., None, :] @ precision @ reach[..., :, None]))
+        return float(((np.abs(precision) @ reach[..., None])[..., 0] * reach).sum(axis=-1).max())
 
 
-def choose_form(parameters: MixtureParameters, *, diagonal: bool = False, spherical: bool = False) -> Form:
+def choose_form(
+    parameters: MixtureParameters,
+    *,
+    diagonal: bool = False,
+    spherical: bool = False,
+    moments: tuple[np.ndarray, float] | None = None,
+) -> Form | CommonForm:
     """Return the natural form (two matrix products), or the residual form where the natural one would lose digits.
 
     Parameters
@@ -43,16 +53,26 @@ def choose_form(parameters: MixtureParameters, *, diagonal: bool = False, spheri
         Whether all covariances are diagonal, so that features y_i y_j with i != j are not needed.
     spherical : bool
         Whether, as well, each component has one variance for all features, so that their squares are needed as a sum.
+    moments : tuple of (D, D) or (D,) float64 and float, optional
+        Second moments of all rows and the sum of their weights, where of the components' second moments only the sum
+        is wanted: the common form then runs in place of the natural one, if one covariance is what they share.
     """
-    if condition(parameters) > LARGEST_CONDITION:
+    precision = precisions(parameters)
+    if _condition(parameters, precision) > LARGEST_CONDITION:
         return ResidualForm(parameters, diagonal)
-    return NaturalForm(parameters, diagonal=diagonal, spherical=spherical and is_spherical(parameters))
+    U = parameters.precision_cholesky
+    if moments is not None and bool((U == U[:1]).all()):
+        return CommonForm(parameters, *moments)
+    if spherical:
+        spherical = is_spherical(parameters)
+    return NaturalForm(parameters, diagonal=diagonal, spherical=spherical, precision=precision)
 
 
 def is_spherical(parameters: MixtureParameters) -> bool:
     """Whether every covariance is a number times the identity, to the last digit."""
     U = parameters.precision_cholesky
-    return bool((U == U[..., :1, :1] * np.eye(parameters.n_features)).all())
+    diagonal = U.diagonal(axis1=-2, axis2=-1)
+    return np.count_nonzero(U) == diagonal.size and bool((diagonal == diagonal[..., :1]).all())
 
 
 __all__ = ["LARGEST_CONDITION", "CommonForm", "Form", "NaturalForm", "ResidualForm", "choose_form", "condition"]

@@ -8,7 +8,8 @@ the components needs the sum of their second moments alone, which is that same n
 
 import numpy as np
 
-from bayesgmm.kernel.natural import natural_parameters
+from bayesgmm.kernel.natural import linear_parameters
+from bayesgmm.kernel.products import sums_of_features, times_features
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.parameters import MixtureParameters
 
@@ -31,7 +32,7 @@ class CommonForm:
         self.shape = parameters.weights.shape
         self._moments = second_moments
         self._total = total_weight
-        self._rows = np.ascontiguousarray(natural_parameters(parameters, diagonal=False)[:, : self.D + 1])
+        self._rows = linear_parameters(parameters, n_features=self.D + 1)
         U = parameters.precision_cholesky[0]
         precision = U @ U.T
         if second_moments.ndim == 1:
@@ -53,12 +54,12 @@ class CommonForm:
         features = self._features(workspace, B)
         features[0] = 1.0
         responsibilities = workspace[(self.D + 1) * B : (self.D + 1 + len(self._rows)) * B].reshape(-1, B)
-        np.dot(self._rows, features, out=responsibilities)
+        times_features(self._rows, features, responsibilities)
         log_density = normalise(responsibilities)
         if weights is not None:
             responsibilities *= weights
             log_density *= weights
-        return float(log_density.sum()), responsibilities @ features.T
+        return float(log_density.sum()), sums_of_features(responsibilities, features)
 
     def unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D); of S2 only the sum over components says something."""

@@ -1,6 +1,6 @@
 """The natural form: log weights_k + log N(y | mu_k, Sigma_k) = <T(y), eta_k>, so a pass is two matrix products.
 
-T(y) = (1, y_i, y_i y_j for i <= j) and, with P = Sigma^-1,
+T(y) = (1, y_i, y_i y_j for i <= j, by j - i) and, with P = Sigma^-1,
 eta_k = (log weights_k - D/2 log 2 pi + log det U_k - 1/2 mu^T P mu, P mu, -1/2 P_ii and -P_ij).
 Features are kept transposed, (F, B), so that each is one contiguous product. May import NumPy only.
 """
@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from bayesgmm.kernel.products import sums_of_features, times_features
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.parameters import MixtureParameters
 
@@ -17,8 +18,11 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @lru_cache(maxsize=64)
 def pair_indices(D: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the pairs i <= j, in the order of the features."""
-    return np.triu_indices(D)
+    """Rows and columns of the pairs i <= j, in the order of the features: by j - i, then by i.
+
+    Features of one j - i are products of two stretches of the rows of y, which is the fastest way to make them.
+    """
+    return np.concatenate([np.arange(D - s) for s in range(D)]), np.concatenate([np.arange(s, D) for s in range(D)])
 
 
 def n_natural_features(D: int, *, diagonal: bool) -> int:
@@ -26,26 +30,60 @@ def n_natural_features(D: int, *, diagonal: bool) -> int:
     return 1 + 2 * D if diagonal else 1 + D + D * (D + 1) // 2
 
 
-def natural_parameters(parameters: MixtureParameters, *, diagonal: bool) -> np.ndarray:
-    """eta, (..., K, F)."""
+def precisions(parameters: MixtureParameters) -> np.ndarray:
+    """P = U U^T, (..., K, D, D)."""
+    U = parameters.precision_cholesky
+    return U @ np.swapaxes(U, -1, -2)
+
+
+def linear_parameters(parameters: MixtureParameters, *, n_features: int) -> np.ndarray:
+    """Eta with its constant and linear terms filled in, (..., K, n_features); the rest is left as memory has it."""
     U, means = parameters.precision_cholesky, parameters.means
     D = parameters.n_features
-    linear_root = np.einsum("...ij,...i->...j", U, means)
+    eta = np.empty((*means.shape[:-1], n_features))
+    root = means[..., None, :] @ U  # (U^T mu)^T
+    eta[..., 1 : D + 1] = (U @ np.swapaxes(root, -1, -2))[..., 0]
+    constant = eta[..., 0]
+    np.einsum("...j,...j->...", root[..., 0, :], root[..., 0, :], out=constant)
+    constant += D * LOG_2PI
+    constant *= -0.5
+    constant += parameters.log_det_precision_cholesky
     # an empty component is out of reach, by a finite distance: infinity times zero would be NaN
-    constant = (
-        np.maximum(parameters.log_weights, -1e300)
-        - 0.5 * D * LOG_2PI
-        + parameters.log_det_precision_cholesky
-        - 0.5 * (linear_root**2).sum(axis=-1)
-    )
-    linear = np.einsum("...ij,...j->...i", U, linear_root)
+    constant += np.maximum(parameters.log_weights, -1e300)
+    return eta
+
+
+def natural_parameters(
+    parameters: MixtureParameters, *, diagonal: bool, precision: np.ndarray | None = None
+) -> np.ndarray:
+    """Eta, (..., K, F); `precision` are those of `precisions`, where they are known already."""
+    D = parameters.n_features
+    eta = linear_parameters(parameters, n_features=n_natural_features(D, diagonal=diagonal))
+    quadratic = eta[..., D + 1 :]
     if diagonal:
-        quadratic = -0.5 * np.diagonal(U, axis1=-2, axis2=-1) ** 2
+        np.square(parameters.precision_cholesky.diagonal(axis1=-2, axis2=-1), out=quadratic)
+        quadratic *= -0.5
     else:
-        i, j = pair_indices(D)
-        precision = U @ np.swapaxes(U, -1, -2)
-        quadratic = precision[..., i, j] * np.where(i == j, -0.5, -1.0)
-    return np.concatenate([constant[..., None], linear, quadratic], axis=-1)
+        precision = precisions(parameters) if precision is None else precision
+        where, factors = _packing(D)
+        np.multiply(precision.reshape(*precision.shape[:-2], D * D)[..., where], factors, out=quadratic)
+    return eta
+
+
+@lru_cache(maxsize=64)
+def _packing(D: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pairs i <= j are in a matrix read by rows, and the factors -1/2 (i = j) and -1 of the precisions."""
+    i, j = pair_indices(D)
+    return i * D + j, np.where(i == j, -0.5, -1.0)
+
+
+@lru_cache(maxsize=64)
+def _unpacking(D: int) -> np.ndarray:
+    """Which pair each entry of a symmetric matrix, read by rows, is."""
+    i, j = pair_indices(D)
+    where = np.empty((D, D), dtype=np.intp)
+    where[i, j] = where[j, i] = np.arange(len(i))
+    return where.ravel()
 
 
 def write_features(features: np.ndarray, D: int, *, diagonal: bool, spherical: bool = False) -> None:
@@ -59,9 +97,9 @@ def write_features(features: np.ndarray, D: int, *, diagonal: bool, spherical: b
         np.multiply(y, y, out=features[D + 1 :])
         return
     row = D + 1
-    for i in range(D):
-        np.multiply(y[i], y[i:], out=features[row : row + D - i])
-        row += D - i
+    for apart in range(D):
+        np.multiply(y[: D - apart], y[apart:], out=features[row : row + D - apart])
+        row += D - apart
 
 
 class NaturalForm:
@@ -75,13 +113,22 @@ class NaturalForm:
         Whether all covariances are diagonal.
     spherical : bool
         Whether they are diagonal, with one variance for all features of a component: T(y) = (1, y, |y|^2) is enough.
+    precision : (..., K, D, D) float64, optional
+        What `precisions` makes of the parameters, where it is known already.
     """
 
-    def __init__(self, parameters: MixtureParameters, *, diagonal: bool = False, spherical: bool = False) -> None:
+    def __init__(
+        self,
+        parameters: MixtureParameters,
+        *,
+        diagonal: bool = False,
+        spherical: bool = False,
+        precision: np.ndarray | None = None,
+    ) -> None:
         self.diagonal = diagonal or spherical
         self.spherical = spherical
         self.D = parameters.n_features
-        self.eta = natural_parameters(parameters, diagonal=self.diagonal)
+        self.eta = natural_parameters(parameters, diagonal=self.diagonal, precision=precision)
         if spherical:
             self.eta = self.eta[..., : self.D + 2]
         self.shape = self.eta.shape[:-1]
@@ -101,7 +148,7 @@ class NaturalForm:
         features = self._features(workspace, B)
         write_features(features, self.D, diagonal=self.diagonal, spherical=self.spherical)
         out = workspace[self.F * B : (self.F + len(self._rows)) * B].reshape(-1, B)
-        return np.dot(self._rows, features, out=out).reshape(*self.shape, B)
+        return times_features(self._rows, features, out).reshape(*self.shape, B)
 
     def expected_statistics(
         self, workspace: np.ndarray, B: int, weights: np.ndarray | None
@@ -112,7 +159,7 @@ class NaturalForm:
         if weights is not None:
             responsibilities *= weights
             log_density *= weights
-        return float(log_density.sum()), responsibilities @ self._features(workspace, B).T
+        return float(log_density.sum()), sums_of_features(responsibilities, self._features(workspace, B))
 
     def unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D), from sums of T(y).
@@ -125,10 +172,7 @@ class NaturalForm:
             return N, S1, np.repeat(products / D, D, axis=1)
         if self.diagonal:
             return N, S1, products
-        i, j = pair_indices(D)
-        S2 = np.empty((len(N), D, D))
-        S2[:, i, j] = products
-        S2[:, j, i] = products
+        S2 = products.take(_unpacking(D), axis=1).reshape(-1, D, D)
         return N, S1, S2
 
     def _features(self, workspace: np.ndarray, B: int) -> np.ndarray:

@@ -5,6 +5,8 @@ May import NumPy only.
 
 import numpy as np
 
+LEAST = float(np.finfo(np.float64).min)
+
 
 def normalise(log_joint: np.ndarray) -> np.ndarray:
     """Turn log joint densities into responsibilities, in place, and return the log density of each row.
@@ -22,7 +24,7 @@ def normalise(log_joint: np.ndarray) -> np.ndarray:
         log p_n; minus infinity, with responsibilities NaN, for a row that no component can reach.
     """
     # finite, so that a row out of reach is -inf minus a number, which exp makes 0, and not -inf minus -inf
-    largest = np.maximum(log_joint.max(axis=-2), np.finfo(np.float64).min)
+    largest = np.maximum(log_joint.max(axis=-2), LEAST)
     log_joint -= largest[..., None, :]
     np.exp(log_joint, out=log_joint)
     total = log_joint.sum(axis=-2)

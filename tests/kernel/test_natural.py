@@ -106,10 +106,10 @@ def test_a_component_without_weight_takes_no_rows(form, rows, rng):
 
 @given(parameters=mixtures(), seed=seeds)
 def test_natural_parameters_against_the_features_are_the_log_joint(parameters, seed):
-    """<T(y), eta_k> with T(y) = (1, y, y_i y_j for i <= j), written out."""
+    """<T(y), eta_k> with T(y) = (1, y, y_i y_j for i <= j, by j - i), written out."""
     D = parameters.n_features
     y = np.random.default_rng(seed).normal(size=D)
-    features = np.concatenate([[1.0], y, [y[i] * y[j] for i in range(D) for j in range(i, D)]])
+    features = np.concatenate([[1.0], y, [y[i] * y[i + apart] for apart in range(D) for i in range(D - apart)]])
     assert len(features) == n_natural_features(D, diagonal=False)
     eta = natural_parameters(parameters, diagonal=False)
     assert_allclose(eta @ features, oracle.log_joint(y[None], parameters)[0], rtol=1e-9, atol=1e-9)
