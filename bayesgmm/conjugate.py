@@ -17,6 +17,7 @@ model. May import NumPy, scikit-learn and the modules below it only.
 """
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
@@ -30,6 +31,9 @@ FEW_ROWS = 2
 """With fewer rows for each column than this the data's own covariance is shrunk too (Ledoit & Wolf 2004)."""
 
 MOST_ROWS = 20_000
+
+_COVARIANCES: WeakKeyDictionary[Observations, np.ndarray] = WeakKeyDictionary()
+"""The data's covariance, for as long as the data are kept: a search over K and families asks for it in each cell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +98,17 @@ class ConjugatePrior:
 def conjugate_prior(observations: Observations, n_components: int) -> ConjugatePrior:
     """Return the default prior for some data and K, in standard coordinates."""
     D = observations.n_features
+    if observations not in _COVARIANCES:
+        _COVARIANCES[observations] = _covariance(observations)
+    covariance = _COVARIANCES[observations]
+    return ConjugatePrior(np.zeros(D), KAPPA, D + 2.0, covariance / n_components ** (2.0 / D))
+
+
+def _covariance(observations: Observations) -> np.ndarray:
+    """Covariance (divisor N - 1) in standard coordinates, (D, D)."""
     total = observations.total_weight
     covariance = observations.covariance() * total / (total - 1.0) / observations.scale**2
-    if observations.n_rows < FEW_ROWS * D:
-        covariance = _shrunk(observations, covariance)
-    return ConjugatePrior(np.zeros(D), KAPPA, D + 2.0, covariance / n_components ** (2.0 / D))
+    return _shrunk(observations, covariance) if observations.n_rows < FEW_ROWS * observations.n_features else covariance
 
 
 def _shrunk(observations: Observations, covariance: np.ndarray) -> np.ndarray:

@@ -15,7 +15,8 @@ def within_family(
     """Return the mixture of the family nearest to another: the M-step of as many rows as the weights say.
 
     With scatter C_k = pi_k Sigma_k the M-step minimises sum_k pi_k KL(N(0, Sigma_k) || N(0, Sigma'_k)) over the family;
-    `previous` are covariances (K, D, D) of the family near the answer, from which an iterative M-step may begin.
+    `previous` are covariances (K, D, D) near the answer, from which an iterative M-step may begin; without them it
+    begins at the mixture's own.
 
     Raises
     ------
@@ -26,5 +27,5 @@ def within_family(
     scatter = weights[:, None, None] * mixture.covariances
     if family.diagonal:
         scatter = np.diagonal(scatter, axis1=-2, axis2=-1)
-    covariances = family.maximise(scatter, weights, previous)
+    covariances = family.maximise(scatter, weights, mixture.covariances if previous is None else previous)
     return MixtureParameters(mixture.weights, mixture.means, covariances, inverse_cholesky(covariances))

@@ -13,12 +13,12 @@ import pandas as pd
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
-from bayesgmm import blocks, priors
+from bayesgmm import complete, priors
 from bayesgmm.covariance import FAMILIES
 from bayesgmm.datasets import load_dataset
 from bayesgmm.estimator import GaussianMixture
@@ -29,12 +29,13 @@ from tests.reference import INTERPRETED, pymc_mixture_model
 from tests.strategies import random_rows
 
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+few = settings(max_examples=max(4, settings().max_examples // 5))
+"""Every example is a fit, for every family."""
+
 sampled = pytest.mark.parametrize("family", [FAMILIES[name] for name in PARAMETRISATIONS], ids=PARAMETRISATIONS)
 every_fit = pytest.mark.parametrize("G", range(1, 10))
 INNER_PATH = {"EVE", "VVE"}
-"""mclust ends their inner iteration early: where EM arrives depends on it."""
-FALLS_SHORT = ("VVE", "iris", 5)
-"""The one fit where plain EM ends below mclust's (by 17): there the accelerated way from that start is held to it."""
+"""mclust ends their inner iteration early, and turns VVE by the criterion of EVE: where EM arrives depends on it."""
 
 CLOSED_FORM = [family for family in FAMILIES.values() if family.code not in INNER_PATH | {"VEI", "VEE", "VEV"}]
 closed_form = pytest.mark.parametrize("family", CLOSED_FORM, ids=lambda f: f.name)
@@ -95,12 +96,7 @@ def test_from_mclusts_start_em_reaches_mclusts_fit(name, family, G, truth):
     assert mixture.converged_
     assert mixture.n_parameters_ == reference.converged["df"]
     if family.code in INNER_PATH:
-        reached = mixture.lower_bound_
-        if (family.code, name, G) == FALLS_SHORT:
-            assert reached * n < reference.converged["loglik"] - 0.2, "it no longer falls short: drop the exception"
-            other = reference.fit(tol=1e-13, max_iter=100_000, acceleration="quasi-newton")
-            reached = max(reached, other.lower_bound_)
-        assert reached * n >= reference.converged["loglik"] - 0.2
+        assert mixture.lower_bound_ * n >= reference.converged["loglik"] - 0.2
         return
     assert_allclose(mixture.lower_bound_ * n, reference.converged["loglik"], rtol=0, atol=1e-5)
     assert_allclose(mixture.bic(reference.X), -reference.converged["bic_mclust"], rtol=0, atol=2e-5)
@@ -123,7 +119,8 @@ def test_the_way_there_is_mclusts_and_icl_is_too_where_mclust_stopped(name, fami
     path = np.array(mixture.lower_bounds_) * len(reference.X)
     stop = int(np.abs(path - reference.default["loglik"]).argmin())
     assert_allclose(path[stop], reference.default["loglik"], rtol=0, atol=1e-8)
-    there = reference.fit(tol=0, max_iter=stop + 1)
+    # E-step number `stop`, from 0, looks where so many M-steps lead; of one component they lead nowhere
+    there = reference.fit(tol=0, max_iter=max(stop, 1))
     assert_allclose(there.bic(reference.X), -reference.default["bic_mclust"], rtol=0, atol=1e-7)
     assert_allclose(there.icl(reference.X), -reference.default["icl_mclust"], rtol=0, atol=1e-6)
 
@@ -150,26 +147,28 @@ per_column = pytest.mark.parametrize("family", [f for f in FAMILIES.values() if 
 
 
 @families
+@few
 @given(spreads=st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)))
 def test_memberships_do_not_change_under_a_shift_of_a_million_spreads(family, spreads):
     assert_the_same_after(family, 1.0, np.array(spreads))
 
 
 @families
+@few
 @given(exponent=st.floats(-8, 8))
 def test_memberships_do_not_change_under_a_common_scale(family, exponent):
     assert_the_same_after(family, 10**exponent, 0.0)
 
 
 @per_column
+@few
 @given(exponents=st.tuples(st.floats(-8, 8), st.floats(-8, 8)))
 def test_memberships_do_not_change_under_a_scale_per_column(family, exponents):
     assert_the_same_after(family, 10 ** np.array(exponents), 0.0)
 
 
 @families
-@pytest.mark.parametrize("factor", [1e-8, 1.0, 1e8])
-@pytest.mark.parametrize("offset", [0.0, 1e6, -1e6])
+@pytest.mark.parametrize(("factor", "offset"), [(1e-8, 1e6), (1e8, -1e6), (1e8, 0.0)])
 def test_three_overlapping_species_do_not_move_at_the_extremes(family, factor, offset):
     assert_the_same_after(family, factor, offset, name="iris", K=3)
 
@@ -193,7 +192,7 @@ def test_the_same_seed_gives_the_same_numbers_on_any_number_of_cores(family, mon
     X = random_rows(np.random.default_rng(2), 25_000, 3)
     results = []
     for cores in (1, 2, 5):
-        monkeypatch.setattr(blocks, "available_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(complete, "available_cores", lambda cores=cores: cores)
         mixture = GaussianMixture(3, covariance_type=family.name, random_state=3, max_iter=8, tol=0.1).fit(X)
         results.append((mixture.means_, mixture.covariances_, mixture.predict_proba(X[:100]), mixture.sample(5)[0]))
     for other in results[1:]:
@@ -229,21 +228,27 @@ def likelihood_gradient(model, values: dict[str, np.ndarray]) -> np.ndarray:
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-PRIORS = {
-    "InverseWishart": None,
-    "LKJ": priors.LKJ(2.0, sd=priors.LogNormal(1.0, 1.0)),
-}
+# Every family in four dimensions; the other variables of those that have two priors; some in one dimension.
+LAW = [
+    *((name, None, "iris", 4, 3) for name in PARAMETRISATIONS),
+    *(
+        (name, priors.LKJ(2.0, sd=priors.LogNormal(1.0, 1.0)), "faithful", 2, 2)
+        for name in PARAMETRISATIONS
+        if name in priors.SCALE_NDIM
+    ),
+    *((name, None, "faithful", 1, 2) for name in ("full", "tied", "VEV", "EVE")),
+]
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@sampled
-@pytest.mark.parametrize(("name", "columns", "K"), [("faithful", 2, 2), ("faithful", 1, 2), ("iris", 4, 3)])
-def test_the_law_where_em_ends_the_likelihood_of_the_model_is_stationary(family, prior, name, columns, K):
+@pytest.mark.parametrize(
+    ("family", "covariances", "name", "columns", "K"), LAW, ids=[f"{case[0]}-{case[2]}-{case[3]}" for case in LAW]
+)
+def test_the_law_where_em_ends_the_likelihood_of_the_model_is_stationary(family, covariances, name, columns, K):
     """After EM to 1e-13 the gradient in the model's unconstrained variables is below 1e-6 per observation."""
     X = load_dataset(name).values[:, :columns]
-    mixture = GaussianMixture(K, covariance_type=family.name, random_state=1, tol=1e-13, max_iter=100_000).fit(X)
+    mixture = GaussianMixture(K, covariance_type=family, random_state=1, tol=1e-13, max_iter=100_000).fit(X)
     assert mixture.converged_
-    model = mixture_model(X, K, covariance_type=family.name, prior=priors.Prior(covariances=PRIORS[prior]))
+    model = mixture_model(X, K, covariance_type=family, prior=priors.Prior(covariances=covariances))
     there = unconstrained(model, mixture.parameters_)
     assert np.abs(likelihood_gradient(model, there)).max() / len(X) <= 1e-6
     # and it can fail: one percent away it is far from zero
@@ -252,9 +257,8 @@ def test_the_law_where_em_ends_the_likelihood_of_the_model_is_stationary(family,
 
 
 @sampled
-@pytest.mark.parametrize(("name", "columns", "K"), [("faithful", 2, 2), ("iris", 4, 3)])
-def test_the_models_logp_is_that_of_pymcs_mixture_with_the_same_priors(family, name, columns, K):
-    X = load_dataset(name).values[:, :columns]
+def test_the_models_logp_is_that_of_pymcs_mixture_with_the_same_priors(family):
+    X, K = load_dataset("iris").values, 3
     ours = mixture_model(X, K, covariance_type=family.name)
     theirs = pymc_mixture_model(X, specification(ours))
     centre = unconstrained(ours, GaussianMixture(K, covariance_type=family.name, random_state=1).fit(X).parameters_)

@@ -8,12 +8,13 @@ from numpy.testing import assert_allclose
 from scipy.stats import invwishart, multivariate_normal
 
 from bayesgmm import em
+from bayesgmm.compare import compare
 from bayesgmm.conjugate import ConjugatePrior, conjugate_prior
 from bayesgmm.covariance import FAMILIES
 from bayesgmm.datasets import load_dataset
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.initialization import from_method
-from bayesgmm.observations import as_observations
+from bayesgmm.observations import Observations, as_observations
 from bayesgmm.projection import within_family
 from tests.strategies import random_covariances, random_mixture, random_rows, seeds
 
@@ -97,6 +98,30 @@ def test_fewer_rows_than_columns_can_be_clustered(family):
     labels = fit.predict(X)
     assert len(set(labels[:12])) == len(set(labels[12:])) == 1 and labels[0] != labels[-1]
     assert np.linalg.eigvalsh(fit.parameters_.covariances).min() > 0
+
+
+def test_a_search_computes_the_covariance_of_the_data_once(monkeypatch):
+    asked = []
+    original = Observations.covariance
+    monkeypatch.setattr(Observations, "covariance", lambda self: asked.append(self) or original(self))
+    observations = as_observations(random_rows(np.random.default_rng(4), 60, 3))
+    found = compare(observations, [1, 2, 3], covariance_type=["EEE", "VVV"], prior="conjugate", n_init=1)
+    assert len(found.fits) == 6 and len(asked) == 1
+    here = conjugate_prior(observations, 2)
+    covariance = np.cov(observations.values, rowvar=False) / observations.scale**2
+    assert_allclose(here.scale, covariance / 2 ** (2 / 3), rtol=1e-12)
+
+
+def test_thirty_rows_of_fifty_columns_have_a_fit_in_every_family():
+    """A shrunk covariance for each component: positive definite, admissible, and the two groups are found."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(30, 50)) + np.repeat([[0.0], [2.0]], 15, axis=0)
+    found = compare(X, [1, 2], prior="conjugate", n_init=2, random_state=0)
+    assert len(found.fits) == 28
+    assert found.table["converged"].all() and found.table["admissible"].all()
+    for (family, K), fit in found.fits.items():
+        assert np.linalg.eigvalsh(fit.parameters_.covariances).min() > 0, family
+        assert K == 1 or len(set(fit.predict(X)[:15])) == 1 != len(set(fit.predict(X))), family
 
 
 @pytest.mark.parametrize("factor", [1e-8, 1e8])

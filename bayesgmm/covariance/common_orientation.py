@@ -5,8 +5,10 @@ diag(a_k). What is left is to minimise over rotations D, with u_k = sum_j log a_
 
     VVE: sum_k N_k u_k  (Flury's common principal components),      EVE: sum_k exp(u_k / D).
 
-Along D exp(S), S skew, F_k changes by [F_k, S] + [[F_k, S], S] / 2: Newton's step follows. Where it does not descend,
-the majorisation of Browne & McNicholas (2014), which always does, is taken instead.
+Along D exp(S), S skew, F_k changes by [F_k, S] + [[F_k, S], S] / 2: Newton's step follows. Its equations are solved
+by elimination where D is small, and beyond by conjugate gradients, which need the second derivatives along one S at a
+time: two products of matrices. Where the step does not descend, the majorisation of Browne & McNicholas (2014), which
+always does, is taken instead.
 """
 
 from functools import cache
@@ -16,14 +18,23 @@ import numpy as np
 from bayesgmm.covariance.family import family_by_code, of_equal_volume
 
 MAX_STEPS = 200
-SMALL_STEP = 1e-6
+SMALL_STEP = 1e-5
 """A Newton step this small leaves an error of its square."""
 
-LARGEST_NEWTON = 16
-"""Features up to which Newton's method runs: its second derivatives take D^6 numbers. Beyond, majorisation alone."""
+LONGEST_STEP = 0.5
+"""Radians in any plane: what the second derivatives say does not reach further."""
 
-MAX_MAJORISED, SMALL_GAIN = 20, 1e-8
-"""Most steps of majorisation alone, and the relative gain that is not worth another: each step is a monotone sweep."""
+SMALL_GAIN = 1e-15
+"""A gain per row and feature that is rounding: there is nothing more to find."""
+
+LARGEST_DENSE = 12
+"""Features up to which all second derivatives are made: they take D^6 numbers."""
+
+MOST_PRODUCTS = 50
+"""Conjugate gradients within one Newton step."""
+
+LEAST_CURVATURE = 1e-10
+"""Second derivatives per row are raised to this: in a plane in which every component is round any rotation does."""
 
 
 def maximise_eve(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None = None) -> np.ndarray:
@@ -47,38 +58,34 @@ def _turned(D: np.ndarray, variances: np.ndarray) -> np.ndarray:
 
 
 def _orientation(W: np.ndarray, N: np.ndarray | None, previous: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation D that is best from where we start, and a_kj; N None means the criterion of EVE."""
+    """Rotation D that is best from where `previous` has it, and a_kj; N None means the criterion of EVE.
+
+    Without `previous`, the axes of the pooled scatter, EEE's. The memberships are a start's then, and the best axes for
+    them are bent towards components of few rows, whose small variances count most in a sum of logarithms.
+    """
     d = W.shape[-1]
     if d == 1:
         return np.eye(1), W[:, :, 0]
     try:
-        if previous is not None:
-            # uneven weights: a sum of covariances with a common orientation hides it only where eigenvalues tie
-            weights = (0.5 + (0.618 * np.arange(len(W))) % 1.0) / np.trace(previous, axis1=1, axis2=2)
-            starts = [np.linalg.eigh(np.tensordot(weights, previous, 1))[1]]
-        else:
-            sizes = np.maximum(np.trace(W, axis1=1, axis2=2), np.finfo(np.float64).tiny)
-            starts = [np.linalg.eigh(W.sum(axis=0))[1], np.linalg.eigh(np.tensordot(1.0 / sizes, W, 1))[1]]
+        if previous is None:
+            D = np.linalg.eigh(W.sum(axis=0))[1]
+            return D, _look(W, N, D)[2]
+        # uneven weights: a sum of covariances with a common orientation hides it only where eigenvalues tie
+        weights = (0.5 + (0.618 * np.arange(len(W))) % 1.0) / np.trace(previous, axis1=1, axis2=2)
+        return _descend(W, N, np.linalg.eigh(np.tensordot(weights, previous, 1))[1])
     except np.linalg.LinAlgError:
         return np.eye(d), np.zeros(W.shape[:2])
-    return min((_descend(W, N, start) for start in starts), key=lambda one: one[0])[1:]
 
 
-def _descend(W: np.ndarray, N: np.ndarray | None, D: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Go down from the rotation D; the criterion, D and a_kj there."""
+def _descend(W: np.ndarray, N: np.ndarray | None, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Go down from the rotation D; D and a_kj there."""
     value, F, a = _look(W, N, D)
-    if len(D) > LARGEST_NEWTON:
-        for _ in range(MAX_MAJORISED):
-            candidate = _majorised(W, F, a, N, D)
-            found = _look(W, N, candidate)
-            if not found[0] < value - SMALL_GAIN * abs(value):
-                break
-            D, (value, F, a) = candidate, found
-        return value, D, a
+    newton_step = _newton_step if len(D) <= LARGEST_DENSE else _conjugate_step
+    least = SMALL_GAIN * (value if N is None else N.sum() * len(D))
     unit = np.eye(len(D))
     for _ in range(MAX_STEPS):
         try:
-            S = _newton_step(F, a, N)
+            S = newton_step(F, a, N)
         except np.linalg.LinAlgError:  # some a_kj is zero: a singular answer, for a floor or an error to meet
             break
         size = np.abs(S).max()
@@ -94,10 +101,11 @@ def _descend(W: np.ndarray, N: np.ndarray | None, D: np.ndarray) -> tuple[float,
             found = _look(W, N, candidate)
             if not found[0] < value:
                 break
+        gain = value - found[0]
         D, (value, F, a) = candidate, found
-        if size < SMALL_STEP:
+        if size < SMALL_STEP or gain <= least:
             break
-    return value, D, a
+    return D, a
 
 
 def _look(W: np.ndarray, N: np.ndarray | None, D: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -125,15 +133,73 @@ def _newton_step(F: np.ndarray, a: np.ndarray, N: np.ndarray | None) -> np.ndarr
     hessian -= moves.T @ moves
     if N is None:
         hessian += (slopes.T * (c / d)) @ slopes
-    values, vectors = np.linalg.eigh(hessian)
-    values = np.abs(values)
-    step = vectors @ ((gradient @ vectors) / np.maximum(values, 1e-12 * values[-1] + 1e-300))
+    try:
+        np.linalg.cholesky(hessian)
+        step = np.linalg.solve(hessian, gradient)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(hessian)
+        values = np.abs(values)
+        step = vectors @ ((gradient @ vectors) / np.maximum(values, 1e-12 * values.max() + 1e-300))
     longest = np.abs(step).max()
-    if longest > 0.5:
-        step *= 0.5 / longest
+    if longest > LONGEST_STEP:
+        step *= LONGEST_STEP / longest
     S = np.zeros((d, d))
     S[i, j], S[j, i] = -step, step
     return S
+
+
+def _conjugate_step(F: np.ndarray, a: np.ndarray, N: np.ndarray | None) -> np.ndarray:
+    """Skew S, by conjugate gradients on Newton's equations: always a way down (Nocedal & Wright 2006, algorithm 7.1).
+
+    The gradient is G = 2 (B - B^T), B = sum_k c_k F_k A_k^-1 with A_k = diag(a_k). Along S, with Q_k = [F_k, S] and
+    q_kj = (Q_k)_jj / a_kj, B changes by sum_k c_k (Q_k - F_k diag(q_k)) A_k^-1, for EVE with c_k mean_j(q_kj) more of
+    F_k; and [G, S] / 2 is taken off, because rotations do not commute. The preconditioner is the curvature in each
+    plane once it is right and if the others were.
+    """
+    d = a.shape[1]
+    inverse = 1.0 / a
+    c = np.exp(np.log(a).mean(axis=1)) / d if N is None else N
+    cF = c[:, None, None] * F
+    half = (cF * inverse[:, None, :]).sum(axis=0)
+    gradient = 2.0 * (half - half.T)
+    gaps = (a[:, :, None] - a[:, None, :]) ** 2 + 4.0 * F**2
+    plane = 2.0 * np.einsum("kij,ki,kj->ij", gaps, c[:, None] * inverse, inverse)
+    plane = np.maximum(plane, max(1e-12 * plane.max(), LEAST_CURVATURE * c.sum()))
+    if not np.isfinite(gradient).all():
+        raise np.linalg.LinAlgError
+
+    def curvature(S: np.ndarray) -> np.ndarray:
+        Q = cF @ S
+        Q += Q.swapaxes(1, 2)
+        q = np.diagonal(Q, axis1=1, axis2=2) * inverse / c[:, None]
+        # what multiplies F: the change of 1 / a, and for EVE that of c too
+        change = -q * inverse if N is not None else (q.sum(axis=1)[:, None] / d - q) * inverse
+        change = (Q * inverse[:, None, :] + cF * change[:, None, :]).sum(axis=0)
+        change = 2.0 * change - 0.5 * (gradient @ S)
+        return change - change.T
+
+    S = np.zeros((d, d))
+    rest = -gradient
+    scaled = rest / plane
+    way, length = scaled, (rest * scaled).sum()
+    # as exact as the step is small: Newton's method then stays quadratic
+    enough = min(0.1, float(np.abs(scaled).max())) ** 2 * length
+    for product in range(MOST_PRODUCTS):
+        bent = curvature(way)
+        along = (way * bent).sum()
+        if not along > 1e-8 * (way * plane * way).sum():
+            S = S if product else scaled
+            break
+        part = length / along
+        S = S + part * way
+        rest = rest - part * bent
+        scaled = rest / plane
+        before, length = length, (rest * scaled).sum()
+        if length <= enough:
+            break
+        way = scaled + (length / before) * way
+    longest = np.abs(S).max()
+    return S if longest <= LONGEST_STEP else S * (LONGEST_STEP / longest)
 
 
 @cache

@@ -22,7 +22,8 @@ class CovarianceFamily:
     maximise : callable (scatter, N, previous) -> covariances
         The M-step: argmax over the family of -1/2 sum_k (N_k log det Sigma_k + tr Sigma_k^-1 C_k). `scatter` is
         (K, D, D), or (K, D) when `diagonal`; `N` is (K,), positive; the result is (K, D, D). `previous` are covariances
-        (K, D, D) of the family from which an iterative M-step may begin, or None.
+        (K, D, D) from which an iterative M-step may begin, or None: EVE and VVE, whose maxima can be several, climb to
+        one from `previous`, and without it take the best covariances with the axes of the pooled scatter.
     n_covariance_parameters : callable (K, D) -> int
         Free numbers in the covariances.
     pack : callable (..., K, D, D) -> array

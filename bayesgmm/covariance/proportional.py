@@ -8,7 +8,7 @@ B = R exp(-S) R^T, so Newton's step is taken and the alternating one is kept for
 import numpy as np
 
 MAX_STEPS = 200
-SMALL_STEP = 1e-6
+SMALL_STEP = 1e-5
 """A Newton step this small leaves an error of its square."""
 
 
@@ -48,7 +48,8 @@ def proportional_variances(scatter: np.ndarray, N: np.ndarray, start: np.ndarray
         for _ in range(MAX_STEPS):
             p = ratio / total[:, None]
             spread = D * (weight @ p)
-            hessian = np.diag(spread) - (D * weight * p.T) @ p + n / D
+            hessian = n / D - (D * weight * p.T) @ p
+            hessian.flat[:: D + 1] += spread
             try:
                 step = np.linalg.solve(hessian, spread - n)
             except np.linalg.LinAlgError:
@@ -94,12 +95,12 @@ def proportional_matrices(scatter: np.ndarray, N: np.ndarray, start: np.ndarray 
     if D == 1:
         return scatter / N[:, None, None]
     try:
-        np.linalg.cholesky(pooled)
-        root = np.linalg.cholesky(pooled if start is None else start)
+        root = np.linalg.cholesky(pooled)
+        root = root if start is None else np.linalg.cholesky(start)
         inverse = np.linalg.inv(root)
     except np.linalg.LinAlgError:
         return np.repeat(pooled[None] / N.sum(), K, axis=0)
-    alive = np.trace(scatter, axis1=1, axis2=2) > 0
+    alive = scatter.reshape(K, D * D)[:, :: D + 1].sum(axis=1) > 0
     weight = N[alive]
     n, unit = weight.sum(), np.eye(D)
     V = inverse @ scatter[alive] @ inverse.T
@@ -118,7 +119,8 @@ def proportional_matrices(scatter: np.ndarray, N: np.ndarray, start: np.ndarray 
             mean = (weight @ U).reshape(D, D) * (D / n)
             right = (unit - mean).ravel()
             traceless = U - unit.ravel() / D
-            system = np.diag(n / (D * weight)) - traceless @ traceless.T
+            system = -traceless @ traceless.T
+            system.flat[:: len(weight) + 1] += n / (D * weight)
             try:
                 step = (right + traceless.T @ np.linalg.solve(system, traceless @ right)).reshape(D, D)
                 values, vectors = np.linalg.eigh(-0.5 * (step + step.T))

@@ -25,6 +25,11 @@ def random_scatter(rng, K, D, *, diagonal):
     return (np.diagonal(scatter, axis1=1, axis2=2) if diagonal else scatter), N, scatter
 
 
+def begin(family, scatter, N):
+    """Where an iterative M-step begins that is exact only from somewhere."""
+    return family.maximise(scatter, N) if family.code in ("EVE", "VVE") else None
+
+
 @families
 @given(K=st.integers(1, 4), D=st.integers(1, 4), seed=seeds)
 def test_the_m_step_beats_every_perturbation_inside_the_family(family, K, D, seed):
@@ -36,7 +41,9 @@ def test_the_m_step_beats_every_perturbation_inside_the_family(family, K, D, see
         mixture = oracle.from_free(free, family.name, K, D)
         return oracle.expected_complete_log_likelihood(N, np.zeros((K, D)), full_scatter, mixture)
 
-    best = oracle.MixtureParameters.from_covariances(weights, means, family.maximise(scatter, N))
+    best = oracle.MixtureParameters.from_covariances(
+        weights, means, family.maximise(scatter, N, begin(family, scatter, N))
+    )
     point = oracle.to_free(best, family.name)
     top = value(point)
     for size in (1e-3, 1e-1, 1.0):
