@@ -3,7 +3,7 @@
 May import PyMC, the priors, the parametrisations and the distribution of the rows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,13 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import Transform
 from pytensor.tensor.variable import TensorVariable
 
+from bayesgmm.completion import check_known_labels
+from bayesgmm.covariance import check_dimension, covariance_family
 from bayesgmm.distribution import MixtureRows
-from bayesgmm.observations import as_observations, check_components
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.labels import known_components
+from bayesgmm.observations import Observations, as_observations, check_components
+from bayesgmm.packing import pack
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.parametrisation import parametrisation
 from bayesgmm.parametrisation.matrices import covariances
@@ -33,11 +38,17 @@ class MixtureSpecification:
         Name of the family.
     prior : Prior
         Resolved: every number filled in.
+    centre : (K, D, D) or (1, D, D), or None
+        Where the family has orientations of its own: the rotations in the middle of their chart.
+    known_components : tuple of int
+        Components that some rows are known to be of: they are not exchangeable.
     """
 
     n_components: int
     covariance_type: str
     prior: Prior
+    centre: np.ndarray | None = field(default=None, compare=False)
+    known_components: tuple[int, ...] = ()
 
 
 class Standardise(Transform):
@@ -62,22 +73,45 @@ class Standardise(Transform):
         return pt.log(sigma) + pt.zeros_like(value)
 
 
-def mixture_model(X: Any, n_components: int, *, covariance_type: str = "full", prior: Prior | None = None) -> pm.Model:
+def mixture_model(
+    X: Any,
+    n_components: int,
+    *,
+    covariance_type: str = "full",
+    prior: Prior | None = None,
+    start: MixtureParameters | GaussianMixture | None = None,
+    weights: Any = None,
+    errors: Any = None,
+    known_labels: Any = None,
+) -> pm.Model:
     """Build the PyMC model of a Gaussian mixture, with the allocations summed out.
 
-    weights ~ Dirichlet, means_k ~ Normal, Sigma_k ~ InverseWishart or LKJ with a prior on the standard deviations,
-    x_n ~ sum_k weights_k Normal(means_k, Sigma_k), independent.
+    weights ~ Dirichlet, means_k ~ Normal, Sigma_k ~ InverseWishart, LKJ with a prior on the standard deviations, or
+    with priors on volume, shape and orientation, x_n ~ sum_k weights_k Normal(means_k, Sigma_k), independent.
 
     Parameters
     ----------
     X : array, DataFrame, Series, DataArray or Observations
-        (N, D) rows, in any units. Row weights of Observations multiply the log likelihood of their row.
+        (N, D) rows, in any units. NaN is a missing value: the likelihood is that of the values there are.
     n_components : int
         K.
     covariance_type : str
-        "full", "tied", "diag" or "spherical", or mclust's code.
+        "full", "tied", "diag" or "spherical", or one of mclust's fourteen codes ("E", "V" for one feature).
     prior : Prior, optional
         In the units of the data; what it leaves out is filled in from the data (`Prior.resolve`).
+    start : MixtureParameters or fitted GaussianMixture, optional
+        A mixture of this K and D near the posterior. Its orientations become the middle of the chart of orientations,
+        in EEV, VEV, EVE and VVE, which helps the sampler there; nothing else is taken from it, and the posterior of
+        the covariances is the same. By default the principal axes of the data.
+    weights : (N,) array, optional
+        Row weights, which multiply the log likelihood of their row: whole numbers count a row so many times; others
+        make a pseudo-likelihood.
+    errors : (D,), (N, D) or (N, D, D) array, optional
+        Variances of the measurement errors, in squared units, of each feature or each value; or a covariance for each
+        row. The mixture is then that of the underlying values.
+    known_labels : (N,) array, optional
+        Component of the rows for which it is known, as in `GaussianMixture.fit`. These components are then told apart
+        by the data; the row's likelihood is the joint one of its values and its component.
 
     Returns
     -------
@@ -85,7 +119,9 @@ def mixture_model(X: Any, n_components: int, *, covariance_type: str = "full", p
         Dimensions ``component``, ``feature``, ``feature_bis``, ``obs_id``. Free variables ``weights`` (component),
         ``means`` (component, feature) and those of the family: ``bartlett_diagonal``, ``bartlett_above`` under an
         InverseWishart, ``standard_deviations``, ``partial_correlations_unit`` under an LKJ prior (see
-        `bayesgmm.parametrisation`). Deterministic ``covariances`` (component, feature, feature_bis), and ``weights``
+        `bayesgmm.parametrisation`); under a Decomposed prior ``volume_root``, ``shape_contrasts`` or ``axis_gaps``, and
+        ``partial_correlations_unit`` or ``rotations_unit``; and for a RandomScale ``scale_diagonal``, ``scale_above``.
+        Deterministic ``covariances`` (component, feature, feature_bis), and ``weights``
         too for a single component. Observed ``x`` (obs_id, feature). Data ``x_data``: `pm.set_data` takes any number
         of rows. `specification` tells what it was built from.
 
@@ -95,6 +131,10 @@ def mixture_model(X: Any, n_components: int, *, covariance_type: str = "full", p
     ``model["means"]`` or ``model["covariances"]``; fix a variable with `pm.do`. For a prior of another kind, write the
     model of a few lines that this function is, with your own variables and `bayesgmm.distribution.MixtureRows`, which
     takes any weights, means and precision Cholesky factors.
+
+    Where rows are incomplete (missing values, errors, known labels), there is no observed ``x``: the likelihood is the
+    potential ``x_log_likelihood``, on data laid out by `bayesgmm.packing`, and `pm.set_data` and
+    `pm.sample_posterior_predictive` do not apply; `bayesgmm.generate` and `bayesgmm.impute` do their work.
 
     The likelihood can be differentiated once. ``obs_id`` has no labels, so that `pm.set_data` need not be told new
     ones. There are no initial values in the model: `starting_point` gives them at the parameters of an EM fit.
@@ -118,29 +158,50 @@ def mixture_model(X: Any, n_components: int, *, covariance_type: str = "full", p
     """
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
         raise ValueError(f"`n_components` must be an integer of at least 1; received {n_components!r}.")
-    family = parametrisation(covariance_type).name
-    observations = as_observations(X)
+    chosen = parametrisation(covariance_type)
+    observations = as_observations(X, weights=weights, errors=errors, known_labels=known_labels)
     K, D = int(n_components), observations.n_features
     check_components(observations, K)
-    resolved = (prior or Prior()).resolve(observations, K, family)
+    check_known_labels(observations, K)
+    check_dimension(covariance_family(covariance_type), D)
+    resolved = (prior or Prior()).resolve(observations, K, chosen.name)
+    centre = None
+    if chosen.centre is not None and D > 1:
+        centre = chosen.centre(_covariances_of(start, observations, K))
     names = list(observations.feature_names)
     pairs = [f"{names[i]}:{names[j]}" for i, j in zip(*np.triu_indices(D, 1), strict=True)]
     coords = {"component": list(range(K)), "feature": names, "feature_bis": names}
     with pm.Model(coords=coords | ({"feature_pair": pairs} if pairs else {})) as model:
-        values = observations.values.astype(np.float64, order="C")
-        x = pm.Data("x_data", values, dims=("obs_id", "feature"), shape=(None, D), borrow=True)
-        if observations.weights is None:
-            row_weights = pt.ones(x.shape[0])
-        else:
-            row_weights = pm.Data("row_weights", observations.weights, dims="obs_id")
-        weights = _draw_weights(resolved, K)
+        shares = _draw_weights(resolved, K)
         means = _draw_means(resolved, K, D)
         assert resolved.covariances is not None
-        U = parametrisation(family).precision_cholesky(resolved.covariances, K, D)
+        # data, and no constant: one compiled model serves every centre
+        given = () if centre is None else (pm.Data("orientation_centre", centre, shape=centre.shape),)
+        U = chosen.precision_cholesky(resolved.covariances, K, D, *given)
         pm.Deterministic("covariances", covariances(U), dims=("component", "feature", "feature_bis"))
-        MixtureRows("x", row_weights, pt.log(weights), means, U, observed=x, dims=("obs_id", "feature"))
-    model.mixture_specification = MixtureSpecification(K, family, resolved)
+        _observe(observations, pt.log(shares), means, U)
+    model.mixture_specification = MixtureSpecification(K, chosen.name, resolved, centre, known_components(observations))
     return model
+
+
+def _observe(observations: Observations, *mixture: TensorVariable) -> None:
+    """Add the rows to the model in context: an observed variable, or where they are incomplete a potential."""
+    if observations.incomplete:
+        # here, because its pass is compiled, for half a minute on a new machine, when it is imported
+        from bayesgmm.op_incomplete import incomplete_log_likelihood
+
+        packed, _ = pack(observations)
+        # PyMC narrows whole numbers to 32 bits
+        arrays = [pm.Data(f"x_{name}", part, borrow=True).astype(part.dtype) for name, part in packed._asdict().items()]
+        pm.Potential("x_log_likelihood", incomplete_log_likelihood(arrays, *mixture))
+        return
+    values = observations.values.astype(np.float64, order="C")
+    x = pm.Data("x_data", values, dims=("obs_id", "feature"), shape=(None, observations.n_features), borrow=True)
+    if observations.weights is None:
+        row_weights = pt.ones(x.shape[0])
+    else:
+        row_weights = pm.Data("row_weights", observations.weights, dims="obs_id")
+    MixtureRows("x", row_weights, *mixture, observed=x, dims=("obs_id", "feature"))
 
 
 def specification(model: pm.Model) -> MixtureSpecification:
@@ -187,7 +248,22 @@ def starting_point(model: pm.Model, parameters: MixtureParameters) -> dict[str, 
     if K == 1:
         del values["weights"]
     assert mixture.prior.covariances is not None
-    return values | parametrisation(mixture.covariance_type).start(mixture.prior.covariances, parameters.covariances)
+    given = () if mixture.centre is None else (mixture.centre,)
+    found = parametrisation(mixture.covariance_type).start(mixture.prior.covariances, parameters.covariances, *given)
+    return values | found
+
+
+def _covariances_of(start: Any, observations: Observations, K: int) -> np.ndarray:
+    """Covariances (K, D, D) of a start, or without one that of the data for each component."""
+    D = observations.n_features
+    if start is None:
+        return np.repeat(observations.covariance()[None], K, axis=0)
+    parameters = start.parameters_ if isinstance(start, GaussianMixture) else start
+    if not isinstance(parameters, MixtureParameters):
+        raise ValueError(f"`start` must be a fitted GaussianMixture or MixtureParameters; received {type(start)!r}.")
+    if parameters.means.shape != (K, D):
+        raise ValueError(f"`start` must have means of shape {(K, D)}, received {parameters.means.shape}.")
+    return parameters.covariances
 
 
 def _draw_weights(prior: Prior, K: int) -> TensorVariable:

@@ -6,7 +6,7 @@ raveled in C order, one after the other in the order of ``model.free_RVs``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -134,24 +134,50 @@ def unconstrained_point(model: pm.Model, point: Mapping[str, np.ndarray]) -> np.
     ValueError
         If a variable is missing, or a value lies on the edge of its support or outside (its image is not finite).
     """
-    missing = [rv.name for rv in model.free_RVs if rv.name not in point]
+    return unconstrained_points(model, [point])[0]
+
+
+def unconstrained_points(model: pm.Model, points: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+    """Map many values of the model's free variables to unconstrained vectors.
+
+    Parameters
+    ----------
+    model : pm.Model
+    points : sequence of mappings
+        Each as in `unconstrained_point`.
+
+    Returns
+    -------
+    (S, n) float64
+        In the order of `unconstrained_space`.
+
+    Raises
+    ------
+    ValueError
+        If a variable is missing, or a value lies on the edge of its support or outside (its image is not finite).
+    """
+    missing = [rv.name for rv in model.free_RVs if any(rv.name not in point for point in points)]
     if missing:
         raise ValueError(f"`point` has no value for {', '.join(missing)}; it needs one for every free variable.")
-    given = {rv: pt.constant(np.asarray(point[rv.name], dtype=rv.dtype)) for rv in model.free_RVs}
+    given = {rv: rv.type(f"given_{rv.name}") for rv in model.free_RVs}
     images = []
     for rv, value in given.items():
         transform = model.rvs_to_transforms[rv]
         images.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
     # A transform may depend on other variables (the bounds of an interval): they take their given values too.
     images = graph_replace(images, given, strict=False)
-    parts = _interpreted([], images)()
-    for rv, part in zip(given, parts, strict=True):
-        if not np.all(np.isfinite(part)):
-            raise ValueError(
-                f"`point['{rv.name}']` is {np.asarray(point[rv.name])!r}: on the edge of its support or outside, "
-                "its unconstrained image is not finite — move it inside."
-            )
-    return np.concatenate([np.ravel(part) for part in parts]).astype(np.float64)
+    image = _interpreted(list(given.values()), images)
+    vectors = []
+    for point in points:
+        parts = image(*(np.asarray(point[rv.name], dtype=rv.dtype) for rv in given))
+        for rv, part in zip(given, parts, strict=True):
+            if not np.all(np.isfinite(part)):
+                raise ValueError(
+                    f"`point['{rv.name}']` is {np.asarray(point[rv.name])!r}: on the edge of its support or outside, "
+                    "its unconstrained image is not finite — move it inside."
+                )
+        vectors.append(np.concatenate([np.ravel(part) for part in parts]))
+    return np.array(vectors, dtype=np.float64)
 
 
 def constrain_draws(model: pm.Model, vectors: np.ndarray) -> dict[str, np.ndarray]:

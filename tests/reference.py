@@ -43,7 +43,8 @@ def pymc_mixture_model(X, specification):
             weights = pm.Dirichlet("weights", np.asarray(prior.weights.concentration), shape=(K,))
         mu, sigma = np.asarray(prior.means.mu), np.asarray(prior.means.sigma)
         means = pm.Normal("means", mu, sigma, shape=(K, D), default_transform=Standardise())
-        U = parametrisation(specification.covariance_type).precision_cholesky(prior.covariances, K, D)
+        given = () if specification.centre is None else (specification.centre,)
+        U = parametrisation(specification.covariance_type).precision_cholesky(prior.covariances, K, D, *given)
         components = pm.MvNormal.dist(means, covariances(U))
         pm.Mixture("x", weights, components, observed=X)
     return model
@@ -65,3 +66,40 @@ def random_covariances(rng, family, K, D):
     if family == "diag":
         return full * np.eye(D)
     return full[:, :1, :1] * np.eye(D) if family == "spherical" else full
+
+
+def lkj_mixture_model(X, K, prior, start=None):
+    """PyMC's own: `pm.Mixture` of `pm.MvNormal` with `pm.LKJCholeskyCov`, full covariances, as its user would write it.
+
+    Parameters
+    ----------
+    prior : Prior
+        With a `priors.LKJ` of log-normal standard deviations.
+    start : MixtureParameters, optional
+        Also return the initial values there.
+
+    Returns
+    -------
+    pm.Model with variables weights (K,), means (K, D) and deterministic covariances (K, D, D); or (model, values).
+    """
+    X = np.asarray(X, dtype=np.float64)
+    D = X.shape[1]
+    resolved = prior.resolve((X.mean(axis=0), np.cov(X.T).reshape(D, D)), K, "full")
+    sd = resolved.covariances.sd
+    with pm.Model() as model:
+        weights = pm.Dirichlet("weights", np.asarray(resolved.weights.concentration))
+        means = pm.Normal("means", np.asarray(resolved.means.mu), np.asarray(resolved.means.sigma), shape=(K, D))
+        roots = []
+        for k in range(K):
+            scales = pm.LogNormal.dist(np.asarray(sd.mu), np.asarray(sd.sigma), shape=D)
+            eta = resolved.covariances.eta
+            roots.append(pm.LKJCholeskyCov(f"root_{k}", n=D, eta=eta, sd_dist=scales, compute_corr=False))
+        roots = [pm.expand_packed_triangular(D, root, lower=True) for root in roots]
+        pm.Deterministic("covariances", pt.stack([root @ root.T for root in roots]))
+        components = [pm.MvNormal.dist(means[k], chol=roots[k]) for k in range(K)]
+        pm.Mixture("x", weights, components, observed=X)
+    if start is None:
+        return model
+    L = np.linalg.cholesky(start.covariances)
+    packed = {f"root_{k}": L[k][np.tril_indices(D)] for k in range(K)}
+    return model, {"weights": start.weights, "means": start.means, **packed}

@@ -5,18 +5,32 @@ import pymc as pm
 import pytensor
 import pytest
 from numpy.testing import assert_allclose
+from pytensor.compile.mode import Mode, get_mode
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+from bayesgmm.callback import compile_log_density
 from bayesgmm.model import mixture_model, resolved_prior, specification, starting_point
 from bayesgmm.observations import DataError, as_observations
 from bayesgmm.op import MixtureLogLikelihood
 from bayesgmm.parameters import MixtureParameters
-from bayesgmm.priors import LKJ, HalfNormal, InverseGamma, InverseWishart, LogNormal, Normal, Prior, PriorError
+from bayesgmm.priors import (
+    LKJ,
+    SHAPE_OF,
+    HalfNormal,
+    InverseGamma,
+    InverseWishart,
+    LogNormal,
+    Normal,
+    Prior,
+    PriorError,
+    RandomScale,
+)
 from bayesgmm.unconstrained import constrain_draws, unconstrained_point, unconstrained_space
 from tests.reference import INTERPRETED, pymc_mixture_model, random_covariances
 
 FAMILIES = ("full", "tied", "diag", "spherical")
+DECOMPOSED = tuple(SHAPE_OF)
 PRIORS = {
     "inverse-Wishart": Prior(),
     "LKJ log-normal": Prior(covariances=LKJ(2.0, sd=LogNormal(0.2, 0.7))),
@@ -48,23 +62,33 @@ def random_mixture(rng, family, K, D):
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS.keys())
-@pytest.mark.parametrize(("K", "D"), [(1, 1), (1, 2), (3, 1), (2, 3)])
+SIZES = ((1, 1), (1, 2), (3, 1), (2, 3))
+# every family with every prior, and both with every size: a Latin square
+SQUARE = [(f, p, *SIZES[(i + j) % 4]) for i, f in enumerate(FAMILIES) for j, p in enumerate(PRIORS)]
+
+
+@pytest.mark.parametrize(("family", "prior", "K", "D"), SQUARE)
 def test_log_density_is_that_of_pymcs_mixture_with_the_same_priors(rng, family, prior, K, D):
     X = rows(rng, 40, D)
-    model = mixture_model(X, K, covariance_type=family, prior=prior)
+    model = mixture_model(X, K, covariance_type=family, prior=PRIORS[prior])
     ours, theirs = log_density(model), log_density(pymc_mixture_model(X, specification(model)))
     for _ in range(3):
         vector = 0.7 * rng.normal(size=unconstrained_space(model).size)
         assert_allclose(ours(vector), theirs(vector), rtol=1e-8)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS.keys())
-@pytest.mark.parametrize(("K", "D"), [(1, 1), (2, 3)])
+@pytest.mark.parametrize(("family", "D"), [*((family, 3) for family in (*DECOMPOSED, "EII", "EEI")), ("VVE", 1)])
+def test_log_density_of_shared_volumes_and_shapes_is_that_of_pymcs_mixture(rng, family, D):
+    X = rows(rng, 40, D)
+    model = mixture_model(X, 2, covariance_type=family)
+    vector = 0.7 * rng.normal(size=unconstrained_space(model).size)
+    theirs = log_density(pymc_mixture_model(X, specification(model)))
+    assert_allclose(log_density(model)(vector), theirs(vector), rtol=1e-8)
+
+
+@pytest.mark.parametrize(("family", "prior", "K", "D"), SQUARE)
 def test_starting_point_is_the_mixture_it_was_given(rng, family, prior, K, D):
-    model = mixture_model(rows(rng, 40, D), K, covariance_type=family, prior=prior)
+    model = mixture_model(rows(rng, 40, D), K, covariance_type=family, prior=PRIORS[prior])
     mixture = random_mixture(rng, family, K, D)
     start = starting_point(model, mixture)
     assert set(start) == {variable.name for variable in model.free_RVs}
@@ -88,6 +112,21 @@ def test_the_default_posterior_follows_shift_and_scale(rng, family, scale):
         assert_allclose(after(vector), before(vector) - 60 * np.log(a).sum(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("family", DECOMPOSED)
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_default_volumes_follow_shift_and_scale(rng, family, scale):
+    X = rows(rng, 60, 2)
+    a = scale * np.array([1.0, 20.0]) if family in ("VEI", "EVI", "VEE", "EVV") else np.full(2, scale)
+    model, moved = (mixture_model(data, 2, covariance_type=family) for data in (X, a * (X + 5.0)))
+    space = unconstrained_space(moved)
+    vector = rng.normal(size=space.size)
+    shifted = {name: part.copy() for name, part in space.split(vector).items()}
+    # the volume keeps the units of the data: its logarithm moves by theirs, all else is the same point
+    shifted["volume_root_log__"] = shifted["volume_root_log__"] + np.log(a).mean()
+    there = np.concatenate([np.ravel(part) for part in shifted.values()])
+    assert_allclose(log_density(moved)(there), log_density(model)(vector) - 60 * np.log(a).sum(), rtol=1e-8)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_default_density_vanishes_on_rows_that_repeat_and_half_normal_does_not(rng, family):
     X = np.r_[np.full((15, 1), 83.0), 70 + 10 * rng.normal(size=(100, 1))]
@@ -100,6 +139,14 @@ def test_default_density_vanishes_on_rows_that_repeat_and_half_normal_does_not(r
 
     default = [at_a_spike(None, sd) for sd in (1e-1, 1e-2, 1e-3)]
     assert default[2] < default[1] - 1e4 < default[0] - 1e4
+    model = mixture_model(X, 2, covariance_type="VEV")
+    found = []
+    for sd in (1e-2, 1e-6, 1e-12):
+        variances = np.array([sd**2, 100.0])
+        spike = MixtureParameters.from_covariances([0.3, 0.7], [[83.0], [70.0]], variances[:, None, None])
+        found.append(log_density(model)(unconstrained_point(model, starting_point(model, spike))))
+    # log-normal: sooner or later faster than any power, but later than the inverse gamma
+    assert found[2] < found[1] - 50
     if family != "tied":
         half_normal = Prior(covariances=LKJ(1.0, sd=HalfNormal(10.0)))
         assert at_a_spike(half_normal, 1e-6) > at_a_spike(half_normal, 1e-3) > at_a_spike(half_normal, 1e-1)
@@ -191,17 +238,32 @@ def test_pymc_samples_it_and_finds_the_components(sampled):
     assert_allclose(replicated.std(axis=-1).mean(), X.std(), rtol=0.1)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("prior", ["inverse-Wishart", "LKJ log-normal"])
-def test_compiled_value_and_gradient_have_one_pass_and_agree_with_the_interpreted(rng, family, prior):
-    model = mixture_model(rows(rng, 40, 2), 2, covariance_type=family, prior=PRIORS[prior])
-    function = model.logp_dlogp_function(ravel_inputs=True, mode="NUMBA")
-    function.set_extra_values({})
-    nodes = function._pytensor_function.maker.fgraph.apply_nodes
+@pytest.mark.parametrize(
+    ("family", "prior"),
+    [
+        ("full", None),
+        ("tied", PRIORS["LKJ log-normal"]),
+        ("full", Prior(covariances=InverseWishart(5.0, RandomScale()))),
+        ("VVE", None),
+    ],
+)
+def test_value_and_gradient_have_one_pass(rng, family, prior):
+    """After the rewrites of the compiled form; nothing is compiled."""
+    model = mixture_model(rows(rng, 40, 2), 2, covariance_type=family, prior=prior)
+    outputs = [model.logp(), *pytensor.grad(model.logp(), model.value_vars)]
+    mode = Mode(linker="py", optimizer=get_mode("NUMBA").provided_optimizer)
+    with pytensor.config.change_flags(cxx=""):
+        nodes = pytensor.function(model.value_vars, outputs, mode=mode).maker.fgraph.apply_nodes
     assert sum(isinstance(node.op, MixtureLogLikelihood) for node in nodes) == 1
+
+
+@pytest.mark.parametrize("family", ["full", "VEV"])
+def test_compiled_value_and_gradient_agree_with_the_interpreted(rng, family):
+    """The plainest family and one with rotations; the graph of every family has its gradient tested uncompiled."""
+    model = mixture_model(rows(rng, 40, 2), 2, covariance_type=family)
     size = unconstrained_space(model).size
     vector, interpreted = rng.normal(size=size), log_density(model)
-    value, gradient = function(vector)
+    value, gradient = compile_log_density(model)(vector)
     assert_allclose(value, interpreted(vector), rtol=1e-10)
     differences = [(interpreted(vector + h) - interpreted(vector - h)) / 2e-5 for h in 1e-5 * np.eye(size)]
     assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * np.max(np.abs(differences)))
@@ -232,7 +294,7 @@ def test_random_rows_are_those_of_the_mixture(rng):
         ({"n_components": 0}, ValueError, "`n_components` must be an integer of at least 1; received 0"),
         ({"n_components": 2.5}, ValueError, "`n_components` must be an integer"),
         ({"covariance_type": "round"}, ValueError, "`covariance_type` must be one of .* received 'round'"),
-        ({"X": [[1.0, np.nan], [2.0, 3.0]]}, DataError, "NaN"),
+        ({"X": [[1.0, np.inf], [2.0, 3.0], [4.0, 5.0]]}, DataError, "infinity"),
         ({"n_components": 30}, DataError, "n_components=30"),
         ({"prior": Prior(means=Normal([0, 0, 0], 1))}, PriorError, "`mu` of the means"),
     ],
@@ -240,6 +302,15 @@ def test_random_rows_are_those_of_the_mixture(rng):
 def test_what_cannot_be_a_model_is_refused_by_name(rng, arguments, error, message):
     with pytest.raises(error, match=message):
         mixture_model(**({"X": rows(rng, 20, 2), "n_components": 2} | arguments))
+
+
+def test_pymcs_prior_predictive_and_potentials_work_on_oriented_families(rng):
+    model = mixture_model(rows(rng, 20, 2), 2, covariance_type="VEV")
+    with model:
+        pm.Potential("small", -model["covariances"].sum())
+    drawn = pm.draw([model["covariances"], model["x"]], 3, mode=INTERPRETED, random_seed=rng)
+    assert drawn[0].shape == (3, 2, 2, 2) and drawn[1].shape == (3, 20, 2)
+    assert np.isfinite(log_density(model)(np.zeros(unconstrained_space(model).size)))
 
 
 def test_other_models_have_no_specification():

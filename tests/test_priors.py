@@ -12,6 +12,8 @@ from bayesgmm import priors
 from bayesgmm.observations import as_observations
 from bayesgmm.priors import (
     LKJ,
+    SHAPE_OF,
+    Decomposed,
     Dirichlet,
     HalfNormal,
     InverseGamma,
@@ -20,11 +22,13 @@ from bayesgmm.priors import (
     Normal,
     Prior,
     PriorError,
+    RandomScale,
 )
 
 MEAN, COVARIANCE = np.array([1.0, -2.0, 30.0]), np.array([[2.0, 0.5, 0.0], [0.5, 1.0, -1.0], [0.0, -1.0, 50.0]])
 DATA = (MEAN, COVARIANCE)
-FAMILIES = ("full", "tied", "diag", "spherical")
+DATA_2 = (MEAN[:2], COVARIANCE[:2, :2])
+FAMILIES = ("full", "tied", "diag", "spherical", "EII", "EEI")
 
 reals = st.floats(-1e300, 1e300, allow_nan=False)
 positive = st.floats(1e-300, 1e300, exclude_min=True)
@@ -37,7 +41,12 @@ any_prior = st.builds(
     Prior,
     weights=st.none() | st.builds(Dirichlet, positive | st.lists(positive, min_size=1, max_size=5)),
     means=st.none() | st.builds(Normal, st.lists(reals, min_size=1, max_size=3), positive),
-    covariances=st.none() | st.builds(InverseWishart, positive, positive) | st.builds(LKJ, positive, sd_priors),
+    covariances=st.one_of(
+        st.none(),
+        st.builds(InverseWishart, positive, positive | st.builds(RandomScale, st.none() | positive, positive)),
+        st.builds(LKJ, positive, sd_priors),
+        st.builds(Decomposed, st.none() | sd_priors, st.none() | st.builds(LogNormal, reals, positive), positive),
+    ),
 )
 
 
@@ -53,6 +62,61 @@ def test_resolving_twice_changes_nothing_and_json_keeps_it(family, covariances):
     assert resolved.resolve(DATA, 4, family) == resolved
     assert resolved.resolve((100 * MEAN, 7 * COVARIANCE), 4, family) == resolved
     assert Prior.from_dict(json.loads(json.dumps(resolved.to_dict()))) == resolved
+
+
+@pytest.mark.parametrize(
+    ("prior", "exchangeable"),
+    [
+        (Prior(), True),
+        (Prior(weights=Dirichlet([2, 2])), True),
+        (Prior(weights=Dirichlet([1, 2])), False),
+        (Prior(means=Normal([[1, 2, 3], [1, 2, 3]], 1)), True),
+        (Prior(means=Normal([[1, 2, 3], [1, 2, 4]], 1)), False),
+        (Prior(means=Normal(0, [[1, 2, 3], [1, 2, 4]])), False),
+    ],
+)
+def test_components_are_exchangeable_where_all_have_one_prior(prior, exchangeable):
+    assert prior.exchangeable == prior.resolve(DATA, 2, "full").exchangeable == exchangeable
+
+
+@pytest.mark.parametrize("family", SHAPE_OF)
+@pytest.mark.parametrize(
+    "covariances", [None, Decomposed(HalfNormal(2.0)), Decomposed(shape=LogNormal(1.0, 0.3), eta=2.0)]
+)
+def test_priors_on_volume_and_shape_are_resolved_once_too(family, covariances):
+    resolved = Prior(covariances=covariances).resolve(DATA, 4, family)
+    assert resolved.resolve((100 * MEAN, 7 * COVARIANCE), 4, family).covariances == resolved.covariances
+    assert Prior.from_dict(json.loads(json.dumps(resolved.to_dict()))) == resolved
+    assert np.shape(resolved.covariances.shape.mu) == ((3,) if SHAPE_OF[family] == "features" else ())
+
+
+def test_default_volumes_and_shapes_are_those_of_the_docstring():
+    ellipsoid, diagonal = (Prior().resolve(DATA, 4, name).covariances for name in ("VEE", "EVI"))
+    axes = Prior().resolve(DATA, 4, "VEV").covariances
+    assert_allclose(np.exp(ellipsoid.volume.mu), np.linalg.det(COVARIANCE) ** (1 / 6) / 4 ** (1 / 3))
+    assert_allclose(np.exp(diagonal.volume.mu), np.prod(np.diagonal(COVARIANCE)) ** (1 / 6) / 4 ** (1 / 3))
+    assert axes.volume == ellipsoid.volume
+    assert ellipsoid.volume.sigma == 1.0 and ellipsoid.eta == 1.0
+    assert_allclose(np.exp(ellipsoid.shape.mu), np.sqrt(np.diagonal(COVARIANCE)))
+    log_axes = np.log(np.linalg.eigvalsh(COVARIANCE)) / 2
+    assert axes.shape.mu == 0.0 and ellipsoid.shape.sigma == np.sqrt(0.5)
+    assert_allclose(axes.shape.sigma**2, 0.5 + log_axes.var(ddof=1))
+
+
+def test_a_random_scale_is_that_of_richardson_and_green_by_default(rng):
+    X = rng.normal(size=(50, 2)) * [1.0, 9.0]
+    observations, ranges = as_observations(X), np.ptp(X, axis=0)
+    prior = Prior(covariances=InverseWishart(4.0, RandomScale()))
+    diag = prior.resolve(observations, 2, "diag").covariances
+    # alpha = 2, g = 0.2, h = 100 g / (alpha R^2) = 10 / R^2, twice the rate
+    assert diag.scale.shape == 0.2
+    assert_allclose(2 * np.asarray(diag.scale.rate), 10 / ranges**2)
+    full = prior.resolve(observations, 2, "full").covariances
+    assert full.scale.shape == 0.7
+    assert_allclose(full.scale.rate, np.diag(100 * 0.7 / (4 * ranges**2)))
+    assert_allclose(prior.resolve(observations, 2, "EII").covariances.scale.rate, 5 / (ranges**2).mean())
+    assert prior.resolve(observations, 2, "full").resolve(DATA_2, 2, "full").covariances == full
+    assert Prior.from_dict(json.loads(json.dumps(prior.to_dict()))) == prior
 
 
 def test_arrays_are_kept_as_tuples_so_that_priors_are_values():
@@ -131,6 +195,11 @@ def test_numbers_are_given_the_shape_of_the_family():
         (lambda: InverseWishart(0.0, 1.0), "`dof` must be positive"),
         (lambda: LKJ(2.0, sd=1.0), "`sd` must be a LogNormal, an InverseGamma or a HalfNormal, received 1.0"),
         (lambda: LKJ(-2.0, sd=HalfNormal(1.0)), "`eta` must be positive"),
+        (lambda: RandomScale(-1.0), "`shape` must be positive"),
+        (lambda: RandomScale(1.0, [[1.0, 2.0], [2.0, 1.0]]), "`rate` must be positive definite"),
+        (lambda: Decomposed(volume=2.0), "`volume` must be a LogNormal, an InverseGamma or a HalfNormal, received 2.0"),
+        (lambda: Decomposed(shape=HalfNormal(1.0)), "`shape` must be a LogNormal, received HalfNormal"),
+        (lambda: Decomposed(eta=0.0), "`eta` must be positive"),
         (lambda: Prior(means=Dirichlet(1.0)), "prior of the means must be Normal, or None; received Dirichlet"),
         (lambda: Prior.from_dict({"weights": {"kind": "Cauchy"}}), "`kind` must be one of .*; received 'Cauchy'"),
     ],
@@ -151,6 +220,14 @@ def test_what_is_no_prior_is_refused_with_its_name(make, message):
         (Prior(covariances=InverseWishart(5.0, [1, 1, 1])), "spherical", "`scale` must be one number"),
         (Prior(covariances=LKJ(1, HalfNormal([1, 2]))), "diag", r"`sigma` must be a number or have shape \(3,\)"),
         (Prior(covariances=LKJ(1, HalfNormal([1, 2, 3]))), "spherical", "`sigma` must be one number"),
+        (Prior(covariances=InverseWishart(5.0, 1.0)), "VEV", r"'VEV' shares .* Decomposed\(.*received InverseWishart"),
+        (Prior(covariances=Decomposed()), "full", "`Decomposed` is for VEI, .*; 'full' takes an InverseWishart"),
+        (Prior(covariances=Decomposed(HalfNormal([1, 2, 3]))), "VEE", "`sigma` of the volume of 'VEE' must be one num"),
+        (Prior(covariances=Decomposed(shape=LogNormal([1, 2, 3], 1))), "EVE", "`mu` of the shape of 'EVE' must be one"),
+        (Prior(covariances=Decomposed(shape=LogNormal([1, 2], 1))), "EVV", r"of the shape of 'EVV' .* shape \(3,\)"),
+        (Prior(covariances=InverseWishart(5.0, RandomScale())), "full", "`rate` must be given here"),
+        (Prior(covariances=InverseWishart(5.0, RandomScale(1.0, 1.0))), "tied", "`shape` must be more than 1 for 'tie"),
+        (Prior(covariances=InverseWishart(5.0, RandomScale(2.0, COVARIANCE))), "EEI", "`rate` has off-diagonal el"),
     ],
 )
 def test_numbers_that_do_not_fit_the_data_are_refused_by_name(prior, family, message):
@@ -160,5 +237,6 @@ def test_numbers_that_do_not_fit_the_data_are_refused_by_name(prior, family, mes
 
 def test_every_kind_is_known_to_json():
     assert set(priors.KINDS) == {
-        "Dirichlet", "Normal", "InverseWishart", "LKJ", "LogNormal", "InverseGamma", "HalfNormal",
+        "Dirichlet", "Normal", "InverseWishart", "RandomScale", "LKJ", "Decomposed", "LogNormal", "InverseGamma",
+        "HalfNormal",
     }  # fmt: skip

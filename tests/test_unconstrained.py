@@ -5,7 +5,13 @@ import pytest
 from pytensor.compile.mode import Mode
 
 from bayesgmm import unconstrained
-from bayesgmm.unconstrained import constrain_draws, initial_vector, unconstrained_point, unconstrained_space
+from bayesgmm.unconstrained import (
+    constrain_draws,
+    initial_vector,
+    unconstrained_point,
+    unconstrained_points,
+    unconstrained_space,
+)
 
 # NumPy only: PyTensor warns when it looks for a BLAS to compile against.
 INTERPRETED = Mode(linker="py", optimizer="fast_compile")
@@ -77,6 +83,12 @@ def test_graph_that_does_not_vectorise_runs_draw_by_draw(model, vectors, monkeyp
 def test_unconstrained_point_is_the_inverse_of_constraining(model, vectors):
     values = {name: value[1, 2] for name, value in constrain_draws(model, vectors).items()}
     np.testing.assert_allclose(unconstrained_point(model, values), vectors[1, 2], rtol=1e-8, atol=1e-10)
+
+
+def test_many_points_are_mapped_as_one_is(model, vectors):
+    draws = constrain_draws(model, vectors[0])
+    points = [{name: value[s] for name, value in draws.items()} for s in range(5)]
+    np.testing.assert_allclose(unconstrained_points(model, points), vectors[0], rtol=1e-8, atol=1e-10)
 
 
 def test_unconstrained_point_says_what_is_wrong(model, vectors):

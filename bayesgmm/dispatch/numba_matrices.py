@@ -11,7 +11,7 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
-from bayesgmm.parametrisation.matrices import Product, ReadUpperTriangle, UpperInverse, UpperTriangle
+from bayesgmm.parametrisation.matrices import Product, ReadUpperTriangle, UpperFactor, UpperInverse, UpperTriangle
 
 VERSION = sha256(Path(__file__).read_bytes()).hexdigest()
 
@@ -77,7 +77,35 @@ def upper_inverse(U: np.ndarray) -> np.ndarray:
     return V
 
 
-def _one_batch_dimension(function: Callable, node: Apply, ndim: int) -> Callable:
+@numba.njit(error_model="numpy")
+def upper_factor(F: np.ndarray) -> np.ndarray:
+    """U_k with U_k U_k^T = F_k F_k^T, by Gram and Schmidt on the rows from the last to the first."""
+    K, D = F.shape[0], F.shape[1]
+    U = np.zeros((K, D, D))
+    Q = np.empty((D, D))
+    for k in range(K):
+        for i in range(D):
+            for m in range(D):
+                Q[i, m] = F[k, i, m]
+        for j in range(D - 1, -1, -1):
+            total = 0.0
+            for m in range(D):
+                total += Q[j, m] * Q[j, m]
+            U[k, j, j] = np.sqrt(total)
+            for m in range(D):
+                Q[j, m] /= U[k, j, j]
+            for i in range(j):
+                total = 0.0
+                for m in range(D):
+                    total += Q[i, m] * Q[j, m]
+                U[k, i, j] = total
+                for m in range(D):
+                    Q[i, m] -= total * Q[j, m]
+    return U
+
+
+def one_batch_dimension(function: Callable, node: Apply, ndim: int) -> Callable:
+    """Check that the compiled form fits, with one leading dimension."""
     if any(variable.type.ndim != ndim for variable in node.inputs):
         raise NotImplementedError(
             f"the compiled form of {node.op} takes one leading dimension, received {node.inputs}."
@@ -88,22 +116,28 @@ def _one_batch_dimension(function: Callable, node: Apply, ndim: int) -> Callable
 @register_funcify_and_cache_key(UpperTriangle)
 def funcify_upper_triangle(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
     """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
-    return _one_batch_dimension(upper_triangle, node, 2), VERSION
+    return one_batch_dimension(upper_triangle, node, 2), VERSION
 
 
 @register_funcify_and_cache_key(ReadUpperTriangle)
 def funcify_read_upper_triangle(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
     """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
-    return _one_batch_dimension(read_upper_triangle, node, 3), VERSION
+    return one_batch_dimension(read_upper_triangle, node, 3), VERSION
 
 
 @register_funcify_and_cache_key(Product)
 def funcify_product(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
     """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
-    return _one_batch_dimension(product, node, 3), VERSION
+    return one_batch_dimension(product, node, 3), VERSION
 
 
 @register_funcify_and_cache_key(UpperInverse)
 def funcify_upper_inverse(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
     """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
-    return _one_batch_dimension(upper_inverse, node, 3), VERSION
+    return one_batch_dimension(upper_inverse, node, 3), VERSION
+
+
+@register_funcify_and_cache_key(UpperFactor)
+def funcify_upper_factor(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    return one_batch_dimension(upper_factor, node, 3), VERSION

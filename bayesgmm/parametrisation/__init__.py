@@ -1,14 +1,24 @@
 """Covariance families, PyTensor half: a new family is a new file and one line here."""
 
 from bayesgmm.covariance import covariance_family
-from bayesgmm.parametrisation.diag import DIAG
+from bayesgmm.parametrisation.common_orientation import EVE, VVE
+from bayesgmm.parametrisation.diag import DIAG, EEI
+from bayesgmm.parametrisation.diagonal_shapes import EVI, VEI
+from bayesgmm.parametrisation.ellipsoidal_volume import EVV, VEE
 from bayesgmm.parametrisation.family import Parametrisation
 from bayesgmm.parametrisation.full import FULL
-from bayesgmm.parametrisation.spherical import SPHERICAL
+from bayesgmm.parametrisation.one_dimension import E, V
+from bayesgmm.parametrisation.own_orientation import EEV, VEV
+from bayesgmm.parametrisation.spherical import EII, SPHERICAL
 from bayesgmm.parametrisation.tied import TIED
 
-PARAMETRISATIONS: dict[str, Parametrisation] = {value.name: value for value in (FULL, TIED, DIAG, SPHERICAL)}
-"""Parametrisations by the name of their family."""
+PARAMETRISATIONS: dict[str, Parametrisation] = {
+    value.name: value for value in (EII, SPHERICAL, EEI, VEI, EVI, DIAG, TIED, VEE, EVE, VVE, EEV, VEV, EVV, FULL)
+}
+"""Parametrisations by the name of their family, in mclust's order."""
+
+ONE_DIMENSIONAL: dict[str, Parametrisation] = {value.name: value for value in (E, V)}
+"""Those of one feature only."""
 
 
 def parametrisation(covariance_type: str) -> Parametrisation:
@@ -17,16 +27,9 @@ def parametrisation(covariance_type: str) -> Parametrisation:
     Raises
     ------
     ValueError
-        Listing the names there are; or saying which families can be sampled, when this one is for EM only.
+        Listing the names there are.
     """
-    family = covariance_family(covariance_type)
-    if family.name not in PARAMETRISATIONS:
-        sampled = ", ".join(f"{name!r} ({covariance_family(name).code})" for name in PARAMETRISATIONS)
-        raise ValueError(
-            f"`covariance_type` {family.name!r} is for EM (`GaussianMixture`) only; families that can be sampled are "
-            f"{sampled}."
-        )
-    return PARAMETRISATIONS[family.name]
+    return (PARAMETRISATIONS | ONE_DIMENSIONAL)[covariance_family(covariance_type).name]
 
 
-__all__ = ["PARAMETRISATIONS", "Parametrisation", "parametrisation"]
+__all__ = ["ONE_DIMENSIONAL", "PARAMETRISATIONS", "Parametrisation", "parametrisation"]

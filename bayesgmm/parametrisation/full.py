@@ -12,7 +12,7 @@ def precision_cholesky(prior: InverseWishart | LKJ, K: int, D: int) -> TensorVar
     """Draw U_k, (K, D, D), independent over components; free variables have a component dimension."""
     if isinstance(prior, LKJ):
         return lkj.matrix_factors(prior, D, (K,), ("component",))
-    return bartlett.matrix_factors(prior, (K,), ("component",))
+    return bartlett.matrix_factors(prior, D, (K,), ("component",))
 
 
 def start(prior: InverseWishart | LKJ, covariances: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
-"""Small triangular and square matrices, many at once, as PyTensor Ops: fill a triangle, multiply, invert a triangle.
+"""Small matrices, many at once, as PyTensor Ops: fill a triangle, multiply, invert a triangle, factorise.
 
-PyTensor has all three (advanced indexing, `matmul`, `solve_triangular`), general in layout and type; its numba
+PyTensor has all of them (advanced indexing, `matmul`, `solve_triangular`, `qr`), general in layout and type; its numba
 backend compiles each for 4 to 20 s, where these plain loops over (K, D, D) take half a second. Each pullback is made
 of the same Ops, so derivatives of any order exist. Leading dimensions broadcast; the compiled form takes one of them.
 May import NumPy and PyTensor.
@@ -154,6 +154,45 @@ class UpperInverse(Op):
         return [-upper_triangle(*read_upper_triangle(gradient))]
 
 
+class UpperFactor(Op):
+    """Find upper triangular U, positive on the diagonal, with U U^T = F F^T for square F (..., D, D): F = U Q."""
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Check the argument."""
+        (matrices,) = (_tensor(value, 2) for value in inputs)
+        return Apply(self, [matrices], [pt.tensor(shape=matrices.type.shape, dtype="float64")])
+
+    def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
+        """Make the rows orthonormal by Gram and Schmidt, the last row first; a singular F gives NaN, no exception."""
+        Q = np.array(inputs[0])
+        U = np.zeros(Q.shape)
+        with np.errstate(all="ignore"):
+            for j in range(Q.shape[-1] - 1, -1, -1):
+                U[..., j, j] = np.sqrt((Q[..., j, :] ** 2).sum(axis=-1))
+                Q[..., j, :] /= U[..., j, j, None]
+                U[..., :j, j] = (Q[..., :j, :] * Q[..., j, None, :]).sum(axis=-1)
+                Q[..., :j, :] -= U[..., :j, j, None] * Q[..., j, None, :]
+        output_storage[0][0] = U
+
+    def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
+        """Give the shape of the argument."""
+        return input_shapes
+
+    def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+        """Give U^-T (P + P^T) U^-1 F, P the upper triangle of U^T G with half of its diagonal.
+
+        From dU = U phi(X + X^T), X = U^-1 dF Q^T, phi the upper triangle with half of the diagonal.
+        """
+        F, U = inputs[0], outputs[0]
+        inverse = upper_inverse(U)
+        diagonal, above = read_upper_triangle(product(U.swapaxes(-1, -2), cotangents[0]))
+        P = upper_triangle(0.5 * diagonal, above)
+        symmetric = P + P.swapaxes(-1, -2)
+        return [product(inverse.swapaxes(-1, -2), product(symmetric, product(inverse, F)))]
+
+
 def _unbroadcast(gradient: TensorVariable, variable: Variable) -> TensorVariable:
     """Sum a gradient over the leading dimensions that `variable` does not have, or has with length one."""
     extra = gradient.type.ndim - variable.type.ndim
@@ -170,6 +209,7 @@ def _unbroadcast(gradient: TensorVariable, variable: Variable) -> TensorVariable
 @_vectorize_node.register(ReadUpperTriangle)
 @_vectorize_node.register(Product)
 @_vectorize_node.register(UpperInverse)
+@_vectorize_node.register(UpperFactor)
 def vectorize_batched(op: Op, node: Apply, *batched_inputs: Variable) -> Apply:
     """Vectorise a graph over draws: these Ops take leading dimensions as they are."""
     return op.make_node(*batched_inputs)
@@ -179,6 +219,7 @@ upper_triangle: Any = UpperTriangle()
 read_upper_triangle: Any = ReadUpperTriangle()
 product: Any = Product()
 upper_inverse: Any = UpperInverse()
+upper_factor: Any = UpperFactor()
 
 
 def covariances(precision_cholesky: TensorVariable) -> TensorVariable:

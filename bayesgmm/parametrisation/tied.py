@@ -11,7 +11,7 @@ from bayesgmm.priors import LKJ, InverseWishart
 
 def precision_cholesky(prior: InverseWishart | LKJ, K: int, D: int) -> TensorVariable:
     """Draw one U and repeat it, (K, D, D); free variables have no component dimension."""
-    U = lkj.matrix_factors(prior, D, (), ()) if isinstance(prior, LKJ) else bartlett.matrix_factors(prior, (), ())
+    U = lkj.matrix_factors(prior, D, (), ()) if isinstance(prior, LKJ) else bartlett.matrix_factors(prior, D, (), ())
     return U * pt.ones((K, 1, 1))
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pymc as pm
 import pytensor
+import pytensor.tensor as pt
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import invgamma, invwishart
+from scipy.stats import gamma, invgamma, invwishart, wishart
 
 from bayesgmm.parametrisation import bartlett
 from bayesgmm.parametrisation.matrices import covariances
-from bayesgmm.priors import InverseWishart
+from bayesgmm.priors import InverseWishart, RandomScale
 from tests.reference import INTERPRETED
 
 
@@ -18,7 +19,7 @@ def bartlett_model(prior):
     names = [f"x{j}" for j in range(D)]
     coords = {"feature": names, "feature_bis": names} | ({"feature_pair": range(D * (D - 1) // 2)} if D > 1 else {})
     with pm.Model(coords=coords) as model:
-        Sigma = covariances(bartlett.matrix_factors(prior, (), ()))[0]
+        Sigma = covariances(bartlett.matrix_factors(prior, D, (), ()))[0]
     return model, Sigma
 
 
@@ -77,6 +78,57 @@ def test_moments_of_simulated_precisions_are_those_of_a_wishart(rng, D):
     # E P = dof V, var P_ij = dof (V_ij^2 + V_ii V_jj); k = 5 standard errors
     sd = np.sqrt(prior.dof * (V**2 + np.outer(np.diagonal(V), np.diagonal(V))))
     assert np.all(np.abs(P.mean(axis=0) - prior.dof * V) < 5 * sd / np.sqrt(draws))
+
+
+@pytest.mark.parametrize("D", [1, 2])
+def test_a_random_scale_has_the_matrix_gamma_density(rng, D):
+    """Joint density of scale and Sigma: SciPy's Wishart times inverse Wishart, by the change of variables."""
+    rate = random_scale(rng, D)
+    prior = InverseWishart(D + 1.7, RandomScale(1.4, rate))
+    coords = {"feature": range(D)} | ({"feature_pair": range(D * (D - 1) // 2)} if D > 1 else {})
+    with pm.Model(coords={name: list(values) for name, values in coords.items()}) as model:
+        U = bartlett.matrix_factors(prior, D, (), ())
+        # T T^T = C^T Sigma^-1 C with T = C^T U: the scale is found from the graph's own C^-T
+        root = U.owner.inputs[0] if D > 1 else U / pt.sqrt(model["bartlett_diagonal"])
+        outputs = [root, covariances(U)]
+    names = [bartlett.SCALE_DIAGONAL, bartlett.SCALE_ABOVE, bartlett.DIAGONAL, bartlett.ABOVE]
+    values = [model.rvs_to_values[model[name]] for name in names if name in model.named_vars]
+    run = pytensor.function(values, [model.logp(), *model.replace_rvs_by_values(outputs)], mode=INTERPRETED)
+    sizes = [D, D * (D - 1) // 2] * 2 if D > 1 else [1, 1]
+    lower, n = np.tril_indices(D), D * (D + 1)
+
+    def evaluate(point):
+        logp, root, S = run(*np.split(point, np.cumsum(sizes)[:-1]))
+        C = np.linalg.inv(np.reshape(root, (D, D))).T
+        return logp, C @ C.T, np.reshape(S, (D, D))
+
+    for _ in range(2):
+        point = 0.5 * rng.normal(size=n)
+        logp, scale, S = evaluate(point)
+        steps = 1e-6 * np.eye(n)
+        both = [np.r_[a[lower], b[lower]] for h in steps for _, a, b in (evaluate(point + h), evaluate(point - h))]
+        jacobian = (np.array(both[::2]) - np.array(both[1::2])) / 2e-6
+        expected = wishart(2.8, np.linalg.inv(2 * rate)).logpdf(scale) + invwishart(prior.dof, scale).logpdf(S)
+        assert_allclose(logp, expected + np.linalg.slogdet(jacobian)[1], atol=1e-5)
+
+
+def test_random_scales_of_variances_are_those_of_richardson_and_green(rng):
+    """sigma^-2 ~ Gamma(alpha, beta), beta ~ Gamma(g, h): density of (beta, sigma^-2) at a point, by SciPy."""
+    alpha, g, h = 2.0, 0.2, np.array([0.3, 4.0])
+    prior = InverseWishart(2 * alpha, RandomScale(g, h / 2))
+    with pm.Model(coords={"feature": ["a", "b"]}) as model:
+        inverse_sd = bartlett.variance_factors(prior, (2,), ("feature",))
+    values = [model.rvs_to_values[model[name]] for name in (bartlett.SCALE_DIAGONAL, bartlett.DIAGONAL)]
+    run = pytensor.function(values, [model.logp(), *model.replace_rvs_by_values([inverse_sd])], mode=INTERPRETED)
+    for log_beta, log_chi in rng.normal(size=(3, 2, 2)):
+        # free variables: 2 rate scale = h 2 beta, and scale / variance = 2 beta / sigma^2
+        beta = np.exp(log_beta) / (2 * h)
+        logp, root = run(log_beta, log_chi)
+        precision = np.exp(log_chi) / (2 * beta)
+        assert_allclose(root**2, precision)
+        expected = gamma(g, scale=1 / h).logpdf(beta) + gamma(alpha, scale=1 / beta).logpdf(precision)
+        # Jacobian: beta is exp(log_beta) times a constant, precision exp(log_chi) at given beta
+        assert_allclose(logp, (expected + np.log(beta) + np.log(precision)).sum(), atol=1e-6)
 
 
 @pytest.mark.parametrize("D", [1, 3])

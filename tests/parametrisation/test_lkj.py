@@ -5,11 +5,13 @@ import pymc as pm
 import pytensor
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import beta, halfnorm, invgamma, lognorm
+from scipy.stats import beta, halfnorm, invgamma, lognorm, norm
 
+from bayesgmm.model import mixture_model
 from bayesgmm.parametrisation import lkj
 from bayesgmm.parametrisation.matrices import covariances
-from bayesgmm.priors import LKJ, HalfNormal, InverseGamma, LogNormal
+from bayesgmm.priors import LKJ, Dirichlet, HalfNormal, InverseGamma, LogNormal, Normal, Prior
+from bayesgmm.unconstrained import unconstrained_point, unconstrained_space
 from tests.reference import INTERPRETED
 
 SD = LogNormal(0.3, 0.5)
@@ -88,3 +90,28 @@ def test_one_dimension_has_a_standard_deviation_and_nothing_else():
     assert [variable.name for variable in model.free_RVs] == ["standard_deviations"]
     (Sigma_of_values,) = model.replace_rvs_by_values([Sigma])
     assert_allclose(pytensor.function(model.value_vars, Sigma_of_values, mode=INTERPRETED)([0.2]), np.exp([[0.4]]))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_the_textbook_mixture_of_two_normals_has_the_density_written_by_hand(rng, covariance_type):
+    """Beta weight, normal means, half-normal standard deviations."""
+    a, b, mu, tau, sigma = 5.0, 3.0, 0.5, 2.0, 1.7
+    x = np.concatenate([rng.normal(-1, 1, size=20), rng.normal(2, 0.5, size=15)])
+    prior = Prior(
+        weights=Dirichlet([a, b]),
+        means=Normal(mu, tau),
+        covariances=LKJ(1.0, sd=HalfNormal(sigma)),
+    )
+    model = mixture_model(x[:, None], 2, covariance_type=covariance_type, prior=prior)
+    log_density = model.compile_fn(model.logp(jacobian=False), mode=INTERPRETED)
+    for _ in range(3):
+        w, m, s = rng.beta(2, 2), rng.normal(size=2), rng.uniform(0.3, 2, size=2)
+        by_hand = (
+            beta(a, b).logpdf(w)
+            + norm(mu, tau).logpdf(m).sum()
+            + halfnorm(scale=sigma).logpdf(s).sum()
+            + np.log(w * norm(m[0], s[0]).pdf(x) + (1 - w) * norm(m[1], s[1]).pdf(x)).sum()
+        )
+        values = {"weights": np.array([w, 1 - w]), "means": m[:, None], "standard_deviations": s[:, None]}
+        point = unconstrained_space(model).split(unconstrained_point(model, values))
+        assert_allclose(log_density(point), by_hand, rtol=1e-10)

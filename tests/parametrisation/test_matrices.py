@@ -9,7 +9,14 @@ from pytensor.gradient import verify_grad
 from pytensor.graph.replace import vectorize_graph
 
 from bayesgmm.dispatch import numba_matrices
-from bayesgmm.parametrisation.matrices import covariances, product, read_upper_triangle, upper_inverse, upper_triangle
+from bayesgmm.parametrisation.matrices import (
+    covariances,
+    product,
+    read_upper_triangle,
+    upper_factor,
+    upper_inverse,
+    upper_triangle,
+)
 from tests.reference import INTERPRETED, random_parameters
 
 
@@ -45,6 +52,20 @@ def test_upper_triangles_are_inverted(rng, D):
     assert_allclose(upper_inverse(U).eval(mode=INTERPRETED), expected, atol=1e-12)
     assert_allclose(numba_matrices.upper_inverse(U), expected, atol=1e-12)
     assert_allclose(covariances(pt.constant(U)).eval(mode=INTERPRETED), np.linalg.inv(U @ np.swapaxes(U, 1, 2)))
+
+
+@pytest.mark.parametrize("D", [1, 2, 5])
+def test_square_factors_become_triangular_with_the_same_product(rng, D):
+    # axes of very unequal lengths: forming F F^T first would lose the short ones
+    F = np.linalg.qr(rng.normal(size=(3, D, D)))[0] * np.logspace(0, 6, D)
+    for U in (upper_factor(F).eval(mode=INTERPRETED), numba_matrices.upper_factor(F)):
+        assert_allclose(U, np.triu(U))
+        assert (np.diagonal(U, axis1=1, axis2=2) > 0).all()
+        assert_allclose(U @ np.swapaxes(U, 1, 2), F @ np.swapaxes(F, 1, 2), rtol=1e-10)
+        # U^-1 F is orthogonal
+        Q = np.linalg.solve(U, F)
+        assert_allclose(Q @ np.swapaxes(Q, 1, 2), np.repeat(np.eye(D)[None], 3, axis=0), atol=1e-8)
+    verify_grad(upper_factor, [rng.normal(size=(2, D, D)) + 2 * np.eye(D)], rng=rng, mode=INTERPRETED)
 
 
 def test_pullbacks_are_those_of_finite_differences(rng):
