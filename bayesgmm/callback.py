@@ -15,7 +15,8 @@ import ctypes
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numba
@@ -29,12 +30,16 @@ from pytensor.graph import rewrite_graph
 from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import graph_inputs
 from pytensor.tensor.variable import TensorConstant
+from scipy.linalg import solve_triangular
 
+from bayesgmm.threads import available_cores, single_threaded_blas
 from bayesgmm.unconstrained import UnconstrainedSpace, unconstrained_space
 
 # nutpie's protocol (its compile_pymc.py): zero is success; a positive code rejects the point, so the step counts as
 # a divergence; a negative one stops the sampler.
 _EXCEPTION, _GRADIENT_NOT_FINITE, _DENSITY_NOT_FINITE = 1, 3, 4
+
+_C_LOG_DENSITY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 
 # Constants which rewriting rules look for (log(1 + x), x ** 0.5, switch(…, -inf)); every other number is data.
 _STRUCTURAL = np.array([0.0, 0.5, 1.0, 2.0, np.inf])
@@ -47,9 +52,35 @@ class Callback(NamedTuple):
     owner: Any
 
 
+class Frame(NamedTuple):
+    """Coordinates z of the unconstrained space, x = centre + factor z.
+
+    With a posterior's mode and a Cholesky factor of its covariance, z is about standard normal.
+
+    Parameters
+    ----------
+    centre : (n,) float64
+    factor : (n, n) float64, lower triangular, positive diagonal
+    """
+
+    centre: np.ndarray
+    factor: np.ndarray
+
+    def to_x(self, z: np.ndarray) -> np.ndarray:
+        """Give x, (..., n), of z, (..., n)."""
+        return self.centre + z @ self.factor.T
+
+    def to_z(self, x: np.ndarray) -> np.ndarray:
+        """Give z, (..., n), of x, (..., n)."""
+        flat = (x - self.centre).reshape(-1, len(self.centre))
+        return solve_triangular(self.factor, flat.T, lower=True).T.reshape(x.shape)
+
+
 @dataclass(frozen=True, slots=True)
 class LogDensity:
     """log p(x) and its gradient over the unconstrained vector x, Jacobian of the transforms included.
+
+    Within a `Frame` it is a function of z instead: log p(centre + factor z), and its gradient with respect to z.
 
     Parameters
     ----------
@@ -61,10 +92,14 @@ class LogDensity:
         What the model holds fixed: values of shared variables (not copied) and lifted constants. Replacing the value
         of a shared variable (`pm.set_data`) later does not reach this object.
     callback : Callback
-        ``int64 (uint64 n, double *x, double *gradient, double *log_density, void *unused)``; needs no GIL and may
+        ``int64 (uint64 n, double *x, double *gradient, double *log_density, double *settings)``; needs no GIL and may
         run on several threads at once.
     timings : dict
         Seconds spent on ``graph`` (PyTensor's rewriting) and ``compile``.
+    frame : Frame or None
+        The coordinates of calls; x itself when None.
+    settings : (1,) or (1 + n + n^2,) float64
+        What the callback is told at each call: 0, or 1 and the frame's centre and factor.
     """
 
     space: UnconstrainedSpace
@@ -72,6 +107,8 @@ class LogDensity:
     data: tuple[np.ndarray, ...] = field(repr=False)
     callback: Callback
     timings: dict[str, float]
+    frame: Frame | None = None
+    settings: np.ndarray = field(default_factory=lambda: np.zeros(1), repr=False)
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Evaluate the log density and its gradient.
@@ -84,8 +121,44 @@ class LogDensity:
         -------
         float, (n,) float64
         """
-        value, gradient = self.function(np.ascontiguousarray(x, dtype=np.float64), *self.data)
-        return float(value), gradient
+        x = np.ascontiguousarray(x, dtype=np.float64)
+        value, gradient = self.function(x if self.frame is None else self.frame.to_x(x), *self.data)
+        return float(value), gradient if self.frame is None else gradient @ self.frame.factor
+
+    def at_many(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate at several points, on all cores at once; the numbers do not depend on how many.
+
+        Parameters
+        ----------
+        points : (S, n) float64
+
+        Returns
+        -------
+        (S,), (S, n) float64
+            Minus infinity and NaN where the density or its gradient is not finite.
+        """
+        points = np.ascontiguousarray(points, dtype=np.float64)
+        values, gradients = np.empty(len(points)), np.empty(points.shape)
+        call = _C_LOG_DENSITY(self.callback.address)
+
+        def evaluate(s: int) -> None:
+            x, gradient, value = points[s].ctypes.data, gradients[s].ctypes.data, values[s : s + 1].ctypes.data
+            if call(points.shape[1], x, gradient, value, self.settings.ctypes.data) != 0:
+                values[s], gradients[s] = -np.inf, np.nan
+
+        if len(points) == 1:
+            with single_threaded_blas():
+                evaluate(0)
+            return values, gradients
+        # ctypes gives the GIL back during the call
+        with single_threaded_blas(), ThreadPoolExecutor(min(available_cores(), len(points))) as pool:
+            list(pool.map(evaluate, range(len(points))))
+        return values, gradients
+
+    def within(self, frame: Frame) -> LogDensity:
+        """Give the same density as a function of the frame's z; nothing is compiled."""
+        settings = np.concatenate([[1.0], frame.centre, frame.factor.ravel()])
+        return replace(self, frame=frame, settings=settings)
 
 
 def compile_log_density(model: pm.Model) -> LogDensity:
@@ -114,10 +187,8 @@ def compile_log_density(model: pm.Model) -> LogDensity:
     shared = [container.storage[0] for container in compiled.input_storage[1 + len(lifted) :]]
     data = (*lifted.values(), *shared)
     function(np.zeros(space.size), *data)  # compiles, or loads from the cache, for these types
-    if all(isinstance(array, np.ndarray) for array in data):
-        callback = native_callback(function, space.size, data)
-    else:
-        callback = python_callback(function, space.size, data)
+    wrap = native_callback if all(isinstance(array, np.ndarray) for array in data) else python_callback
+    callback = wrap(function, space.size, data)
     timings = {"graph": graph_done - start, "compile": time.perf_counter() - graph_done}
     return LogDensity(space, function, data, callback, timings)
 
@@ -193,11 +264,20 @@ def native_callback(function: Callable, size: int, data: tuple[np.ndarray, ...])
         return result_type(x), generate
 
     double = types.CPointer(types.double)
+    first = 1 + size  # the factor, among the settings, after a flag and the centre
 
-    @numba.cfunc(types.int64(types.uint64, double, double, double, types.voidptr))
-    def callback(n: int, x: Any, gradient: Any, log_density: Any, unused: Any) -> int:
+    @numba.cfunc(types.int64(types.uint64, double, double, double, double))
+    def callback(n: int, x: Any, gradient: Any, log_density: Any, settings: Any) -> int:
+        framed = settings[0] != 0.0
+        point = numba.carray(x, (size,))
+        if framed:
+            point = np.empty(size)
+            for i in range(size):
+                point[i] = settings[1 + i]
+                for j in range(i + 1):
+                    point[i] += settings[first + i * size + j] * x[j]
         try:
-            value, slope = evaluate(numba.carray(x, (size,)))
+            value, slope = evaluate(point)
         except Exception:
             return _EXCEPTION
         log_density[0] = value.item()
@@ -205,6 +285,13 @@ def native_callback(function: Callable, size: int, data: tuple[np.ndarray, ...])
             return _DENSITY_NOT_FINITE
         for i in range(size):
             gradient[i] = slope[i]
+        if framed:
+            for j in range(size):
+                gradient[j] = 0.0
+            for i in range(size):
+                for j in range(i + 1):
+                    gradient[j] += settings[first + i * size + j] * slope[i]
+        for i in range(size):
             if not math.isfinite(gradient[i]):
                 return _GRADIENT_NOT_FINITE
         return 0
@@ -219,10 +306,16 @@ def python_callback(function: Callable, size: int, data: tuple) -> Callback:
     """
     double = ctypes.POINTER(ctypes.c_double)
 
-    @ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, double, double, double, ctypes.c_void_p)
-    def callback(n: int, x: Any, gradient: Any, log_density: Any, unused: Any) -> int:
+    @ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, double, double, double, double)
+    def callback(n: int, x: Any, gradient: Any, log_density: Any, settings: Any) -> int:
+        frame = None
+        if settings[0] != 0.0:
+            both = np.ctypeslib.as_array(settings, (1 + size + size**2,))[1:]
+            frame = Frame(both[:size], both[size:].reshape(size, size))
         try:
-            value, slope = function(np.ctypeslib.as_array(x, (size,)).copy(), *data)
+            point = np.ctypeslib.as_array(x, (size,)).copy()
+            value, slope = function(point if frame is None else frame.to_x(point), *data)
+            slope = slope if frame is None else slope @ frame.factor
             log_density[0] = float(value)
             np.ctypeslib.as_array(gradient, (size,))[:] = slope
         except Exception:

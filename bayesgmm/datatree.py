@@ -7,20 +7,29 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from bayesgmm.covariance import covariance_family
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
 
+MODE, IMPORTANCE_DRAW = "mode", "importance_draw"
 CHAIN, DRAW, COMPONENT, FEATURE, FEATURE_BIS, OBS = "chain", "draw", "component", "feature", "feature_bis", "obs_id"
 UNIT = "unit"
 """Coordinate along ``feature`` of the observed data."""
+
+CONSTANT = "constant_data"
+ROW_WEIGHTS, ERRORS, KNOWN_LABELS, LABEL_NAMES = "row_weights", "errors", "known_labels", "label_names"
+"""What is stored beside the values of the rows, where it was given."""
+
+CELL = "cell"
+"""Values of the observed data that are missing or were measured with an error."""
 
 SCHEMA_VERSION = 1
 META = "bayesgmm"
@@ -84,8 +93,51 @@ def view(source: "xr.DataTree | GaussianMixture") -> MixtureView:
     if observed is not None:
         if UNIT in observed.coords:
             units = tuple(str(unit) for unit in observed[UNIT].values)
-        observations = as_new_observations(observed.transpose(OBS, FEATURE), parameters, names)
+        observations = _stored_observations(source, observed.transpose(OBS, FEATURE), parameters, names)
     return MixtureView(parameters, True, names, units, observations)
+
+
+def _stored_observations(
+    source: xr.DataTree, observed: xr.DataArray, parameters: MixtureParameters, names: tuple[str, ...]
+) -> Observations:
+    """Rows with all that was known of them: missing values, weights, errors, components."""
+    known = source[CONSTANT].to_dataset() if CONSTANT in source.children else xr.Dataset()
+    weights = known[ROW_WEIGHTS].values if ROW_WEIGHTS in known else None
+    errors = None
+    if ERRORS in known:
+        found = known[ERRORS]
+        errors = found.transpose(OBS, FEATURE, *([FEATURE_BIS] if FEATURE_BIS in found.dims else [])).values
+    observations = as_new_observations(observed, parameters, names, weights=weights, errors=errors)
+    if KNOWN_LABELS not in known:
+        return observations
+    labels = known[KNOWN_LABELS]
+    label_names = json.loads(labels.attrs[LABEL_NAMES]) if LABEL_NAMES in labels.attrs else None
+    return replace(
+        observations,
+        known_labels=labels.values.astype(np.int64),
+        label_names=None if label_names is None else tuple(label_names),
+    )
+
+
+def _constant_data(observations: Observations, coords: Mapping[str, Any]) -> xr.Dataset | None:
+    """Lay down what comes with the rows, as `_stored_observations` reads it; None where nothing does."""
+    found: dict[str, Any] = {}
+    if observations.weights is not None:
+        found[ROW_WEIGHTS] = (OBS, observations.weights, {"units": "1"})
+    if (errors := observations.errors) is not None:
+        text = "variances or covariances of the measurement errors, in squared units"
+        found[ERRORS] = ((OBS, FEATURE, FEATURE_BIS)[: errors.ndim], errors, {"long_name": text})
+    if observations.known_labels is not None:
+        attrs = {"long_name": "component where it is known, -1 where not"}
+        if observations.label_names is not None:
+            attrs[LABEL_NAMES] = json.dumps(observations.label_names)
+        found[KNOWN_LABELS] = (OBS, observations.known_labels, attrs)
+    if not found:
+        return None
+    used = {dim for part in found.values() for dim in ([part[0]] if isinstance(part[0], str) else part[0])}
+    names = list(observations.feature_names)
+    every = {**coords, FEATURE: names, FEATURE_BIS: names}
+    return xr.Dataset(found, coords={dim: values for dim, values in every.items() if dim in used})
 
 
 def posterior_parameters(dt: xr.DataTree, group: str = "posterior") -> MixtureParameters:
@@ -105,10 +157,13 @@ def posterior_parameters(dt: xr.DataTree, group: str = "posterior") -> MixturePa
 
 
 def parameter_dataset(
-    parameters: MixtureParameters, feature_names: tuple[str, ...], units: tuple[str, ...]
+    parameters: MixtureParameters,
+    feature_names: tuple[str, ...],
+    units: tuple[str, ...],
+    lead: tuple[str, ...] = (CHAIN, DRAW),
 ) -> xr.Dataset:
-    """Weights, means and covariances with names and units; batch dimensions are (chain, draw)."""
-    lead = (CHAIN, DRAW)[: len(parameters.batch_shape)]
+    """Weights, means and covariances with names and units; `lead` names the batch dimensions, if there are any."""
+    lead = lead[: len(parameters.batch_shape)]
     unit = unit_text(units)
     squared = " x ".join([f"({unit})"] * 2) if unit else ""
     # no coordinate beside the dimensions' own: ArviZ stacks variables, and one that only some have would stop it
@@ -134,6 +189,7 @@ def posterior_datatree(
     em: GaussianMixture,
     alignment: Mapping[str, np.ndarray],
     meta: Mapping[str, Any],
+    log_likelihood_every: int = 1,
 ) -> xr.DataTree:
     """Assemble the DataTree of a posterior.
 
@@ -142,8 +198,8 @@ def posterior_datatree(
     parameters : MixtureParameters
         Batch shape (chain, draw), aligned.
     sample_stats : mapping of (chain, draw) arrays, in ArviZ's names
-    log_likelihood : (chain, draw, N) array or None
-        Pointwise, marginal over allocations.
+    log_likelihood : (chain, draw', N) array or None
+        Pointwise, marginal over allocations, of every `log_likelihood_every`-th draw.
     em : GaussianMixture
         The fit that seeded the sampler.
     alignment : mapping
@@ -175,11 +231,27 @@ def posterior_datatree(
             coords={**rows, FEATURE: list(names), UNIT: (FEATURE, list(units))},
         ),
     }
+    if (constant := _constant_data(observations, rows)) is not None:
+        groups[CONSTANT] = constant
     if log_likelihood is not None:
-        groups["log_likelihood"] = xr.Dataset({"x": ((CHAIN, DRAW, OBS), log_likelihood)}, coords={**draws, **rows})
+        some = {**draws, DRAW: posterior.coords[DRAW][::log_likelihood_every], **rows}
+        groups["log_likelihood"] = xr.Dataset({"x": ((CHAIN, DRAW, OBS), log_likelihood)}, coords=some)
     tree = xr.DataTree.from_dict(groups)
     tree.attrs[META] = json.dumps({"schema_version": SCHEMA_VERSION, **meta})
     return tree
+
+
+def em_fit(dt: xr.DataTree) -> GaussianMixture:
+    """Give back the EM fit of group ``em``, ready to predict and to start from."""
+    parameters = posterior_parameters(dt, "em")
+    family = covariance_family(meta(dt)["covariance_type"])
+    return GaussianMixture.from_parameters(
+        parameters.weights,
+        parameters.means,
+        family.pack(parameters.covariances),
+        covariance_type=family.name,
+        feature_names=[str(name) for name in dt["em"].to_dataset()[FEATURE].values],
+    )
 
 
 def meta(dt: xr.DataTree) -> dict[str, Any]:
@@ -187,6 +259,12 @@ def meta(dt: xr.DataTree) -> dict[str, Any]:
     if META not in dt.attrs:
         raise ValueError(f"the DataTree has no root attribute {META!r}: expected what `sample_posterior` returns.")
     return json.loads(dt.attrs[META])
+
+
+def fixed_labels(dt: xr.DataTree) -> tuple[int, ...]:
+    """Components that keep their labels, because some rows were known to be of them; none where nothing is said."""
+    said = meta(dt).get("known_components", ()) if META in dt.attrs else ()
+    return tuple(int(k) for k in said)
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:

@@ -1,38 +1,45 @@
-"""sample_posterior: EM start, NUTS on the PyMC model, labels aligned, a DataTree. Composition, no mathematics."""
+"""sample_posterior: EM start, NUTS or Laplace on the PyMC model, a DataTree. Composition, no mathematics."""
 
 import time
 import warnings
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Literal
 
-import arviz_stats
 import numpy as np
 import xarray as xr
 
-from bayesgmm.blocks import map_rows
-from bayesgmm.datatree import parameter_dataset, posterior_datatree
-from bayesgmm.em import CollapseError
-from bayesgmm.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.labels import align
-from bayesgmm.model import mixture_model, resolved_prior, starting_point
-from bayesgmm.nuts import NutsResult, sample_nuts
+from bayesgmm.approximation import LaplaceWarning, approximate
+from bayesgmm.assembling import assemble
+from bayesgmm.callback import Frame, LogDensity, compile_log_density
+from bayesgmm.checking import UNKNOWN
+from bayesgmm.completion import check_known_labels
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.model import mixture_model, resolved_prior
+from bayesgmm.nuts import sample_nuts
 from bayesgmm.observations import Observations, as_observations, check_components
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.optima import Mode, OtherModeWarning, fit_em, mixtures, most_probable_first, other_optima, posterior_modes
 from bayesgmm.parametrisation import parametrisation
 from bayesgmm.priors import Prior
-from bayesgmm.unconstrained import unconstrained_point
+from bayesgmm.unconstrained import constrain_draws
 
 EM_STARTS = 10
-MOST_POINTWISE = 20_000_000
-"""The pointwise log-likelihood is kept up to this many numbers (160 MB)."""
 
-AGREEMENT_RHAT = 1.1
-"""A chain started elsewhere is kept apart when it alone brings the R-hat of the log posterior above this."""
+START_TRIES = 10
+"""How often a start outside of the support is brought nearer to the middle."""
+
+SPREAD = 1.5
+"""Standard deviation of the starts of chains, in the posterior's own, where a Gaussian describes it."""
+
+MOST_ROWS_EXPLORED = 20_000
+"""Laplace: other modes are looked for up to so many rows; it is to cost about as much as EM."""
 
 
-class OtherModeWarning(UserWarning):
-    """A chain found another mode of the posterior, or the chains do not agree."""
+__all__ = ["LaplaceWarning", "OtherModeWarning", "PseudoPosteriorWarning", "sample_posterior"]
+
+
+class PseudoPosteriorWarning(UserWarning):
+    """Row weights are not counts of rows: the intervals are not calibrated."""
 
 
 def sample_posterior(
@@ -42,48 +49,74 @@ def sample_posterior(
     covariance_type: str = "full",
     prior: Prior | None = None,
     start: GaussianMixture | None = None,
-    method: Literal["nuts"] = "nuts",
+    method: Literal["nuts", "laplace"] = "nuts",
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
     cores: int | None = None,
     random_seed: int | None = None,
     progressbar: bool = True,
+    weights: Any = None,
+    errors: Any = None,
+    known_labels: Any = None,
 ) -> xr.DataTree:
-    """Sample the posterior of a Gaussian mixture by NUTS, seeded by EM.
+    """Sample the posterior of a Gaussian mixture, seeded by EM.
 
-    The model is `mixture_model`'s. All chains but the last start at the EM fit, with jitter; the last starts at the end
-    of EM from another, random start, as a test of other modes. If that chain stays in a mode of its own it is kept
-    apart, in group ``other_mode``, and a warning says so: pooling would weight modes by their number of chains.
+    The model is `mixture_model`'s. EM runs from several starts; at each distinct optimum the nearest mode of the
+    posterior is found with its curvature, for a few hundred passes over the rows.
+
+    With ``method="nuts"`` chains start around the mode of the best fit, in coordinates in which the Gaussian there is
+    standard normal (where importance weights show that it describes the posterior; otherwise in the plain ones). The
+    last of several chains starts in the other mode, where one was found. A chain that stays in a mode of its own is
+    kept apart, in group ``other_mode``, and a warning says so: pooling would weight modes by their number of chains.
+
+    With ``method="laplace"`` draws come from that Gaussian and are corrected by Pareto-smoothed importance weights: a
+    posterior for little more than the price of EM. k-hat says whether it can be trusted, and a warning when not.
 
     Parameters
     ----------
     X : table
-        (N, D) complete rows: ndarray, DataFrame, DataArray.
+        (N, D): ndarray, DataFrame, DataArray. NaN (or pandas' NA, or a masked value) is a missing value: the
+        likelihood is that of the values there are, right where values are missing at random.
     n_components : int
         Number of components K.
     covariance_type : str
-        "full", "tied", "diag" or "spherical".
+        "full", "tied", "diag" or "spherical", or one of mclust's fourteen codes.
     prior : Prior, optional
         Parts left out take their defaults; numbers are in the units of the data.
     start : GaussianMixture, optional
         A fit of the same K to the same features; by default EM runs first, from 10 starts.
-    method : {"nuts"}
+    method : {"nuts", "laplace"}
     draws, tune : int
-        Draws kept and warm-up draws, for each chain.
+        Draws kept and warm-up draws, for each chain. Laplace needs no warm-up, and its draws are independent: `chains`
+        only gives them their shape.
     chains : int
     cores : int, optional
         Chains run at once; all available cores by default. The draws do not depend on it.
     random_seed : int, optional
     progressbar : bool
+    weights : (N,) array, optional
+        Whole numbers are frequencies: the posterior is that of the rows repeated. Others are sampling weights: they are
+        scaled to a sum of N and make a *pseudo*-posterior, whose centre is right for the population and whose intervals
+        are not calibrated; a warning says so, and the meta data.
+    errors : (D,), (N, D) or (N, D, D) array, optional
+        Variances of the measurement errors, in squared units, of each feature or each value; or a covariance for each
+        row. The mixture is then that of the underlying values (Bovy, Hogg & Roweis 2011).
+    known_labels : (N,) array, optional
+        Component of the rows for which it is known: whole numbers from 0, with -1 or NaN for the others; or names, with
+        None or NaN, whose components follow their alphabetical order. These components keep their labels.
 
     Returns
     -------
     DataTree
         Groups ``posterior`` (weights, means, covariances, labels aligned to the EM fit), ``sample_stats``,
-        ``log_likelihood`` (x, pointwise, marginal over allocations; left out above 20 million numbers),
-        ``observed_data``, ``alignment`` (permutation, cost, margin), ``em``, and ``other_mode`` where one was found.
-        Root attribute ``bayesgmm`` is JSON: the resolved prior, settings, versions, seconds spent.
+        ``log_likelihood`` (x, pointwise, marginal over allocations: of all draws up to 20 million numbers, of every
+        t-th draw above, left out where fewer than 100 would be left), ``observed_data``, ``alignment`` (permutation,
+        cost, margin), ``em``, ``modes`` (each mode found, its log posterior, log evidence by Laplace, probability among
+        them), ``constant_data`` (row_weights, errors, known_labels, where given), ``other_mode`` where chains were kept
+        apart, and ``importance`` for Laplace (log_p, log_g, log_weights).
+        Root attribute ``bayesgmm`` is JSON: the resolved prior, settings, versions, seconds and passes spent, and for
+        Laplace ``pareto_k`` and ``effective_size``.
 
     Raises
     ------
@@ -91,62 +124,121 @@ def sample_posterior(
         When the data cannot be used; the column or row is named.
     ValueError
         When an argument is out of range, or `start` has another K or other features.
+    LaplaceError
+        When the posterior has no mode that a Gaussian could stand for, and ``method="laplace"``.
 
     Notes
     -----
     Ctrl-C stops sampling and returns the draws that every chain has made so far.
+
+    Laplace weighs all ``chains * draws`` draws, and resamples them by their weights, where rows times draws are at most
+    4e8. With more rows 200 draws are weighed: they give k-hat and the posterior mean, and the draws are those of the
+    Gaussian around that mean. ``sample_stats`` has ``log_g``, the log density that the draws of ``posterior`` come
+    from, and where they were weighed ``log_p``, the posterior's: what `az.loo_approximate_posterior` asks for.
     """
-    observations = as_observations(X)
+    observations = as_observations(X, weights=weights, errors=errors, known_labels=known_labels)
     _check_settings(method, n_components, draws, tune, chains, cores)
     family = parametrisation(covariance_type)
     check_components(observations, n_components)
+    check_known_labels(observations, n_components)
+    observations, kind_of_weights = _count_weights(observations)
     seeds = np.random.SeedSequence(random_seed)
-    em_seed, elsewhere_seed, jitter_seed, nuts_seed = (int(s) for s in seeds.generate_state(4))
+    em_seed, elsewhere_seed, jitter_seed, draw_seed, check_seed = (int(s) for s in seeds.generate_state(5))
     clock = _Clock()
+    given = start is not None
     if start is None:
-        start = _fit_em(observations, n_components, family.name, em_seed, n_init=EM_STARTS, init_params="kmeans")
+        start = fit_em(observations, n_components, family.name, em_seed, n_init=EM_STARTS, init_params="kmeans")
     else:
         _check_start(start, observations, n_components)
-    elsewhere = _fit_elsewhere(observations, start, family.name, elsewhere_seed) if chains > 1 else None
+    explore = chains > 1 if method == "nuts" else observations.n_rows <= MOST_ROWS_EXPLORED
+    if observations.known_labels is not None and (observations.known_labels != UNKNOWN).all():
+        explore = False  # with every component known there is one optimum
+    others = other_optima(observations, start, family.name, elsewhere_seed) if explore else []
     clock.lap("em")
-    model = mixture_model(observations, n_components, covariance_type=family.name, prior=prior)
+    optima = [start, *others]
+    model = mixture_model(observations, n_components, covariance_type=family.name, prior=prior, start=start)
     clock.lap("model")
-    rng = np.random.default_rng(jitter_seed)
-    points = np.stack(
-        [unconstrained_point(model, starting_point(model, start.parameters_))] * (chains - (elsewhere is not None))
-        + ([] if elsewhere is None else [unconstrained_point(model, starting_point(model, elsewhere))])
-    )
-    points += rng.normal(scale=_jitter(observations, n_components), size=points.shape)
-    result = sample_nuts(
-        model,
-        initial_points=points,
-        draws=draws,
-        tune=tune,
-        cores=cores,
-        random_seed=nuts_seed,
-        progressbar=progressbar,
-    )
-    clock.lap("nuts")
-    tree = _assemble(
-        observations,
-        result,
-        start,
-        elsewhere=elsewhere is not None and chains - 1 in result.chains,
-        meta={
-            "n_components": n_components,
-            "covariance_type": family.name,
-            "prior": resolved_prior(model).to_dict(),
-            "method": method,
-            "random_seed": random_seed,
-            "draws": draws,
-            "tune": tune,
-            "chains": chains,
-            "interrupted": result.interrupted,
-            "versions": {name: version(name) for name in ("bayesgmm", "numpy", "pymc", "pytensor", "nutpie", "arviz")},
-            "seconds": clock.laps | {f"nuts_{part}": spent for part, spent in result.timings.items()},
+    density = compile_log_density(model)
+    clock.laps |= {f"compile_{part}": spent for part, spent in density.timings.items()}
+    clock.lap("compile")
+    modes = posterior_modes(model, density, optima, observations.total_weight, check_seed)
+    if not given:
+        modes = most_probable_first(modes)
+    clock.lap("modes")
+    meta: dict[str, Any] = {
+        "n_components": n_components,
+        "covariance_type": family.name,
+        "prior": resolved_prior(model).to_dict(),
+        "method": method,
+        "weights": kind_of_weights,
+        "random_seed": random_seed,
+        "draws": draws,
+        "tune": tune,
+        "chains": chains,
+        "interrupted": False,
+        "passes": {
+            "em": start.n_iter_,
+            "modes": sum(mode.gaussian.passes for mode in modes if mode.gaussian is not None),
+            "importance": sum(len(mode.check.log_p) for mode in modes if mode.check is not None),
         },
+        "versions": {name: version(name) for name in ("bayesgmm", "numpy", "pymc", "pytensor", "nutpie", "arviz")},
+    }
+    importance = None
+    if method == "laplace":
+        values, sample_stats, importance, facts = approximate(
+            density, modes, (chains, draws), observations.n_rows, draw_seed
+        )
+        drawn = mixtures(constrain_draws(model, values))
+        meta["laplace"] = facts
+        meta["passes"]["importance"] += facts["importance_draws"] if importance is not modes[0].check else 0
+    else:
+        points, frames = _chain_starts(density, modes, chains, observations, jitter_seed)
+        result = sample_nuts(
+            model,
+            initial_points=points,
+            draws=draws,
+            tune=tune,
+            cores=cores,
+            random_seed=draw_seed,
+            progressbar=progressbar,
+            log_density=density,
+            frames=frames,
+        )
+        drawn, sample_stats = mixtures(result.posterior), result.sample_stats
+        meta |= {"interrupted": result.interrupted, "whitened": modes[0].frame is not None}
+        clock.laps |= {f"nuts_{part}": result.timings[part] for part in ("sampling", "constrain")}
+    clock.lap(method)
+    tree = assemble(
+        observations,
+        drawn,
+        sample_stats,
+        start,
+        modes,
+        meta | {"seconds": clock.laps},
+        compare_chains=method == "nuts",
+        importance=importance,
     )
     return tree
+
+
+def _count_weights(observations: Observations) -> tuple[Observations, str]:
+    """Tell frequencies from sampling weights, which are scaled to a sum of N; "none", "frequency" or "sampling"."""
+    weights = observations.weights
+    if weights is None:
+        return observations, "none"
+    if (weights == np.round(weights)).all():
+        return observations, "frequency"
+    N = int(np.count_nonzero(weights))
+    worth = weights.sum() ** 2 / (weights**2).sum()
+    warnings.warn(
+        "the row weights are not whole numbers: they are taken as sampling weights and scaled to a sum of "
+        f"{N}, the number of rows that have one. What is sampled is a pseudo-posterior: its centre is that of the weighted "
+        f"population, its intervals are not calibrated (such weights are worth about {worth:.0f} equal rows, Kish's "
+        "effective size). Give whole numbers for rows that stand for several equal ones.",
+        PseudoPosteriorWarning,
+        stacklevel=3,
+    )
+    return replace(observations, weights=weights * (N / weights.sum())), "sampling"
 
 
 class _Clock:
@@ -162,8 +254,8 @@ class _Clock:
 
 
 def _check_settings(method: str, n_components: int, draws: int, tune: int, chains: int, cores: int | None) -> None:
-    if method != "nuts":
-        raise ValueError(f"`method` must be 'nuts'; received {method!r}.")
+    if method not in ("nuts", "laplace"):
+        raise ValueError(f"`method` must be 'nuts' or 'laplace'; received {method!r}.")
     counts = {"n_components": n_components, "draws": draws, "tune": tune, "chains": chains}
     for name, value in (counts if cores is None else counts | {"cores": cores}).items():
         if not isinstance(value, (int, np.integer)) or value < 1:
@@ -183,82 +275,27 @@ def _check_start(start: GaussianMixture, observations: Observations, n_component
         )
 
 
-def _fit_em(observations: Observations, K: int, kind: str, seed: int, **settings: Any) -> GaussianMixture:
-    with warnings.catch_warnings():
-        # the sampler only needs a place to begin; the prior keeps a collapsed component from staying collapsed
-        warnings.simplefilter("ignore", CollapseWarning)
-        return GaussianMixture(K, covariance_type=kind, random_state=seed % 2**31, **settings).fit(observations)
+def _chain_starts(
+    density: LogDensity, modes: list[Mode], chains: int, observations: Observations, seed: int
+) -> tuple[np.ndarray, list[Frame | None]]:
+    """Choose where each chain starts (chains, n), the last in the second mode if there is one, and its coordinates.
 
-
-def _fit_elsewhere(
-    observations: Observations, start: GaussianMixture, kind: str, seed: int
-) -> MixtureParameters | None:
-    """Where EM ends from one random start, labels as in the first fit; None when it collapses."""
-    K = start.parameters_.n_components
-    try:
-        other = _fit_em(observations, K, kind, seed, init_params="random_from_data")
-    except CollapseError:
-        return None
-    if other.admissible_:
-        return other.parameters_.permute(align(other.parameters_, start.parameters_).permutation)
-    return None
-
-
-def _jitter(observations: Observations, K: int) -> float:
-    """Spread of the starts in the unconstrained variables: about twice the posterior's, which is about 1/sqrt(N/K)."""
-    return min(0.5, 2.0 / np.sqrt(observations.total_weight / K))
-
-
-def _assemble(
-    observations: Observations, result: NutsResult, start: GaussianMixture, elsewhere: bool, meta: dict[str, Any]
-) -> xr.DataTree:
-    drawn = MixtureParameters.from_covariances(*(result.posterior[n] for n in ("weights", "means", "covariances")))
-    alignment = align(drawn, start.parameters_)
-    aligned = drawn.permute(alignment.permutation)
-    kept, apart = _split_modes(result.sample_stats["lp"], has_elsewhere=elsewhere)
-    parameters = aligned[kept]
-    pointwise = None
-    if parameters.weights[..., 0].size * observations.n_rows <= MOST_POINTWISE:
-        flat = parameters.flat()
-        rows = map_rows(lambda log_joint: normalise(log_joint).T, observations, flat, trailing=flat.batch_shape)
-        pointwise = np.moveaxis(rows.reshape(observations.n_rows, *parameters.batch_shape), 0, -1)
-    tree = posterior_datatree(
-        observations,
-        parameters,
-        sample_stats={name: values[kept] for name, values in result.sample_stats.items()},
-        log_likelihood=pointwise,
-        em=start,
-        alignment={name: values[kept] for name, values in alignment._asdict().items()},
-        meta=meta,
-    )
-    if apart:
-        other = parameter_dataset(aligned[apart], observations.feature_names, observations.units)
-        tree["other_mode"] = xr.DataTree(other)
-    return tree
-
-
-def _split_modes(lp: np.ndarray, *, has_elsewhere: bool) -> tuple[list[int], list[int]]:
-    """Chains to pool, and the one to keep apart because it stays in a mode of its own."""
-    chains, draws = lp.shape
-    everyone = list(range(chains))
-    if chains < 3 or draws < 8 or not has_elsewhere:
-        return everyone, []
-
-    def rhat(chosen: list[int]) -> float:
-        return float(arviz_stats.rhat(lp[chosen], chain_axis=0, draw_axis=1))
-
-    if rhat(everyone) <= AGREEMENT_RHAT:
-        return everyone, []
-    others, last = everyone[:-1], everyone[-1]
-    if rhat(others) > AGREEMENT_RHAT:
-        message = "the chains do not agree: do not trust pooled numbers. Sample longer, or use fewer components."
-        warnings.warn(message, OtherModeWarning, stacklevel=4)
-        return everyone, []
-    gap = lp[others].mean() - lp[last].mean()
-    warnings.warn(
-        f"the chain started elsewhere stayed in another mode, where the log posterior is {abs(gap):.1f} "
-        f"{'lower' if gap > 0 else 'higher'} on average; it is kept apart in group `other_mode`.",
-        OtherModeWarning,
-        stacklevel=4,
-    )
-    return others, [last]
+    Around the mode with `SPREAD` posterior standard deviations where a Gaussian describes it; otherwise around it
+    with about twice the spread of a posterior of N/K rows.
+    """
+    rng = np.random.default_rng(seed)
+    K = modes[0].parameters.n_components
+    jitter = min(0.5, 2.0 / np.sqrt(observations.total_weight / K))
+    homes = [modes[0]] * chains
+    if chains > 1 and len(modes) > 1:
+        homes[-1] = modes[1]
+    points = np.empty((chains, density.space.size))
+    for point, home in zip(points, homes, strict=True):
+        z, shrink = rng.normal(size=density.space.size), 1.0
+        for _ in range(START_TRIES):
+            point[:] = home.point + shrink * jitter * z if home.frame is None else home.frame.to_x(shrink * SPREAD * z)
+            value, gradient = density(point)
+            if np.isfinite(value) and np.isfinite(gradient).all():
+                break
+            shrink *= 0.5
+    return points, [home.frame for home in homes]

@@ -9,7 +9,7 @@ import pytest
 from pytensor.compile.mode import Mode
 from pytensor.raise_op import Assert
 
-from bayesgmm.callback import Callback, compile_log_density, copy_callback, python_callback
+from bayesgmm.callback import Callback, Frame, compile_log_density, copy_callback, python_callback
 
 LOGP = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 
@@ -17,9 +17,11 @@ LOGP = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 INTERPRETED = Mode(linker="py", optimizer="fast_compile")
 
 
-def call(callback: Callback, x: np.ndarray) -> tuple[int, float, np.ndarray]:
+def call(callback: Callback, x: np.ndarray, settings: np.ndarray | None = None) -> tuple[int, float, np.ndarray]:
     value, gradient = np.zeros(1), np.zeros_like(x)
-    code = LOGP(callback.address)(x.size, x.ctypes.data, gradient.ctypes.data, value.ctypes.data, None)
+    settings = np.zeros(1) if settings is None else settings
+    pointers = (array.ctypes.data for array in (x, gradient, value, settings))
+    code = LOGP(callback.address)(x.size, *pointers)
     return code, value[0], gradient
 
 
@@ -126,3 +128,29 @@ def test_copy_callback_copies():
     copy = copy_callback()
     assert LOGP(copy.address)(3, 3, x.ctypes.data, out.ctypes.data, None) == 0
     np.testing.assert_array_equal(x, out)
+
+
+def test_a_frame_is_a_change_of_coordinates_from_every_side(density):
+    rng = np.random.default_rng(6)
+    frame = Frame(rng.normal(size=3), np.tril(rng.normal(size=(3, 3)), -1) + np.diag([0.3, 2.0, 1.1]))
+    framed = density.within(frame)
+    points = rng.normal(size=(4, 3))
+    np.testing.assert_allclose(frame.to_z(frame.to_x(points)), points, rtol=1e-12)
+    values, gradients = framed.at_many(points)
+    for z, value, gradient in zip(points, values, gradients, strict=True):
+        plain_value, plain_gradient = density(frame.centre + frame.factor @ z)
+        np.testing.assert_allclose(value, plain_value, rtol=1e-12)
+        np.testing.assert_allclose(gradient, frame.factor.T @ plain_gradient, rtol=1e-9)
+        np.testing.assert_allclose(framed(z)[1], gradient, rtol=1e-9)
+        slow = call(python_callback(density.function, 3, density.data), z, framed.settings)
+        np.testing.assert_allclose(slow[1], value, rtol=1e-12)
+        np.testing.assert_allclose(slow[2], gradient, rtol=1e-9)
+
+
+def test_points_where_the_density_fails_are_minus_infinity_among_the_others():
+    with pm.Model() as model:
+        x = pm.Flat("x", shape=2)
+        pm.Potential("target", pt.log(x[0]) - x[1] ** 2)
+    values, gradients = compile_log_density(model).at_many(np.array([[1.0, 2.0], [-1.0, 0.0], [np.e, 0.0]]))
+    np.testing.assert_allclose(values, [-4.0, -np.inf, 1.0])
+    assert np.isnan(gradients[1]).all() and np.isfinite(gradients[[0, 2]]).all()

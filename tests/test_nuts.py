@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from bayesgmm import nuts
-from bayesgmm.callback import compile_log_density, python_callback
+from bayesgmm.callback import Frame, compile_log_density, python_callback
 from bayesgmm.nuts import draw_unconstrained, sample_nuts
 
 MEAN = np.array([1.0, -2.0])
@@ -53,6 +53,24 @@ def test_moments_of_a_correlated_gaussian(gaussian, density):
         z = (dataset[name].mean(("chain", "draw")) - value) / error[name]
         assert np.all(np.abs(z) < 4.5)  # six numbers, each 4.5 standard errors: 4e-5 by chance
     np.testing.assert_array_equal(result.posterior["square"], x**2)
+
+
+def test_a_frame_leaves_the_posterior_as_it_is_and_starts_where_it_is_told(gaussian, density):
+    rng = np.random.default_rng(9)
+    # neither the posterior's mean nor its covariance: any frame will do
+    frame = Frame(rng.normal(size=3), np.tril(0.3 * rng.normal(size=(3, 3)), -1) + np.diag([0.5, 2.0, 1.1]))
+    settings = {"draws": 1000, "tune": 500, "random_seed": 1, "progressbar": False, "log_density": density}
+    framed = sample_nuts(gaussian, initial_points=starts(4), frames=[frame, frame, None, frame], **settings)
+    values = framed.posterior["x"]
+    dataset = xr.Dataset({"mean": (("chain", "draw", "i"), values), "square": (("chain", "draw", "i"), values**2)})
+    exact = {"mean": MEAN, "square": np.diag(COVARIANCE) + MEAN**2}
+    for name, value in exact.items():
+        z = (dataset[name].mean(("chain", "draw")) - value) / az.mcse(dataset)[name]
+        assert np.all(np.abs(z) < 4.5)  # four numbers
+    lp = [density(x)[0] for x in framed.unconstrained[0, :50]]
+    np.testing.assert_allclose(framed.sample_stats["lp"][0, :50], lp, rtol=1e-9)
+    with pytest.raises(ValueError, match="`frames` has 1 items for 4 chains"):
+        sample_nuts(gaussian, initial_points=starts(4), frames=[frame], **settings)
 
 
 def test_statistics_bear_the_names_of_the_schema(gaussian, density):
