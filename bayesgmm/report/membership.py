@@ -1,4 +1,4 @@
-"""Who belongs where: how many rows are certain, and which are not."""
+"""Who belongs where: how many rows are certain, which are not, and which are unlike the others."""
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ CERTAIN = 0.95
 
 SWITCH = 0.05
 """A row could switch when more than this share of the draws puts it in another component."""
+
+STRANGE = 1e-3
+"""A row is unlike any other when the mixture makes rows of no more density less often than this."""
 
 MOST_ROWS = 5
 
@@ -35,11 +38,16 @@ def membership_section(membership: xr.Dataset) -> Section:
     if K == 1:
         return Section(title, None, ("One component: every row belongs to it.",))
     certain, switching = int((lower > CERTAIN).sum()), int((agreement < 1 - SWITCH).sum())
+    strange = int((membership["tail_probability"].values < STRANGE).sum())
     sizes = np.bincount(label, minlength=K)
     sentences = (
         f"Rows by their most probable component: {', '.join(f'{size} in {k}' for k, size in enumerate(sizes))}.",
         f"Certain: {certain} of {N} rows (probability above {CERTAIN:g} also at the lower end of its interval).",
-        f"Could switch: {switching} of {N} rows (more than {SWITCH:.0%} of the draws put them in another component).",
+        f"Could switch: {switching} of {N} rows (more than {SWITCH:.0%} of the draws put them in another component); "
+        f"a draw puts {float(membership['n_switched']):.1f} rows in another component, on average (from "
+        f"{float(membership['n_switched_lower']):.0f} to {float(membership['n_switched_upper']):.0f}).",
+        f"Unlike any other: {strange} of {N} rows lie where the mixture makes less than 1 row in {1 / STRANGE:.0f} "
+        f"({STRANGE * N:.1f} such rows are expected).",
     )
     order = np.argsort(own, kind="stable")[:MOST_ROWS]
     ranked = np.argsort(-probability[order], axis=1, kind="stable")
