@@ -38,27 +38,45 @@ def condition(parameters: MixtureParameters, given: Sequence[int], values: np.nd
     ----------
     Bishop (2006), Pattern Recognition and Machine Learning, equations 2.81 and 2.82.
     """
-    b = len(given)
-    rest = [j for j in range(parameters.n_features) if j not in set(given)]
-    order = np.asarray([*given, *rest])
-    covariances = parameters.covariances[..., order[:, None], order[None, :]]
-    # with b first, L L^T = Sigma holds the rest: Sigma_ab Sigma_bb^-1 = L_ab L_bb^-1, and the Schur complement is
-    # L_aa L_aa^T, positive definite without a subtraction
-    L = np.linalg.cholesky(covariances)
-    L_bb, L_ab, L_aa = L[..., :b, :b], L[..., b:, :b], L[..., b:, b:]
-    difference = np.asarray(values, dtype=np.float64) - parameters.means[..., order[:b]]
+    rest, L_bb, L_ab, L_aa = _factors(parameters, given)
+    difference = np.asarray(values, dtype=np.float64) - parameters.means[..., list(given)]
     with np.errstate(over="ignore", invalid="ignore"):
         z = solve_triangular(L_bb, difference[..., None], lower=True, check_finite=False)
         log_det = np.log(np.diagonal(L_bb, axis1=-2, axis2=-1)).sum(axis=-1)
         log_joint = parameters.log_weights - 0.5 * (z[..., 0] ** 2).sum(axis=-1) - log_det
         total = logsumexp(log_joint, axis=-1, keepdims=True)
-        means = parameters.means[..., order[b:]] + (L_ab @ z)[..., 0]
+        means = parameters.means[..., rest] + (L_ab @ z)[..., 0]
     if not (np.isfinite(total).all() and np.isfinite(means).all()):
         raise ParameterError(
             f"the given values {np.asarray(values).tolist()} are so far from every component that double precision "
             "has no density there: check the values."
         )
     return MixtureParameters.from_covariances(np.exp(log_joint - total), means, L_aa @ np.swapaxes(L_aa, -1, -2))
+
+
+def regressions(parameters: MixtureParameters, given: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Linear regression of the other features on the given ones, within each component.
+
+    E[x_a | x_b, k] = mu_ka + slope_k (x_b - mu_kb), with slope_k = Sigma_kab Sigma_kbb^-1 and residual covariance
+    S_k = Sigma_kaa - slope_k Sigma_kba.
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        (..., K) components in D features.
+    given : sequence of int
+        Positions b.
+
+    Returns
+    -------
+    slopes : (..., K, A, B) float64
+    means : (..., K, A) float64
+        mu_ka, the features in their order.
+    covariances : (..., K, A, A) float64
+    """
+    rest, L_bb, L_ab, L_aa = _factors(parameters, given)
+    slopes = np.swapaxes(np.linalg.solve(np.swapaxes(L_bb, -1, -2), np.swapaxes(L_ab, -1, -2)), -1, -2)
+    return slopes, parameters.means[..., rest], L_aa @ np.swapaxes(L_aa, -1, -2)
 
 
 def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
@@ -161,6 +179,21 @@ def given_values(names: Sequence[str], values: Mapping[Any, Any]) -> tuple[list[
         if not np.isfinite(numbers[n]):
             raise ValueError(f"the value of {names[position]!r} must be a finite number; received {value!r}.")
     return given, numbers
+
+
+def _factors(
+    parameters: MixtureParameters, given: Sequence[int]
+) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray]:
+    """Positions a of the other features, and L_bb, L_ab, L_aa of the Cholesky factor of (Sigma_bb, Sigma_ba; ...).
+
+    With b first, L L^T = Sigma holds the rest: Sigma_ab Sigma_bb^-1 = L_ab L_bb^-1, and the Schur complement is
+    L_aa L_aa^T, positive definite without a subtraction.
+    """
+    b = len(given)
+    rest = [j for j in range(parameters.n_features) if j not in set(given)]
+    order = np.asarray([*given, *rest])
+    L = np.linalg.cholesky(parameters.covariances[..., order[:, None], order[None, :]])
+    return rest, L[..., :b, :b], L[..., b:, :b], L[..., b:, b:]
 
 
 def _standardised(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesgmm.density import density
+import bayesgmm as bg
+from bayesgmm.conditional import marginal
+from bayesgmm.density import density, grid_axes, log_density_draws
+from bayesgmm.intervals import COMPILED_FROM
+from bayesgmm.simulation import draw_rows
 from tests import oracle
 from tests.posteriors import fake_posterior, one_draw
 from tests.test_membership import draws_of
@@ -79,3 +83,92 @@ def test_points_are_checked():
             density(source, X[:, ::-1])
     with pytest.raises(ValueError, match="`ci_prob`"):
         density(dt, X, ci_prob=2)
+
+
+def test_integrates_to_one_in_every_draw():
+    """By quadrature in two dimensions; the tails beyond the grid hold at most 2e-6 of any draw."""
+    _, dt, _ = fake_posterior()
+    axes = grid_axes(dt, n_points=120, tail=1e-7)
+    for draw in (0, 17, 63):
+        single = dt.isel(chain=[1], draw=[draw])
+        surface = density(single, axes, intervals=False)["density"]
+        assert surface.integrate(list(axes)).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_integrates_to_one_in_four_dimensions():
+    """By importance sampling from the fit with wider components: k = 5 standard errors."""
+    gm, dt, _ = fake_posterior("iris", 3)
+    wide = bg.from_parameters(gm.weights_, gm.means_, 2 * gm.covariances_)
+    points = draw_rows(np.random.default_rng(0), wide.parameters_, 20_000)[0]
+    for source in (gm, dt.isel(chain=[0], draw=[5]), dt.isel(chain=[1], draw=[40])):
+        ratio = density(source, points, intervals=False)["density"].values / density(wide, points)["density"].values
+        assert abs(ratio.mean() - 1) < 5 * ratio.std() / np.sqrt(len(ratio))
+
+
+def test_a_grid_has_the_features_as_dimensions():
+    _, dt, _ = fake_posterior()
+    axes = {"waiting": [50.0, 60.0, 70.0], "eruptions": [2.0, 4.0]}
+    found = density(dt, axes, ci_prob=0.8)
+    assert found["density"].dims == ("waiting", "eruptions") and found["density"].shape == (3, 2)
+    at = density(dt, [[4.0, 60.0]], ci_prob=0.8)
+    for name in ("density", "density_lower", "density_upper"):
+        assert_allclose(found[name].sel(waiting=60, eruptions=4), at[name].item(), rtol=1e-12)
+    assert found["waiting"].attrs["units"] == "min"
+
+
+def test_a_grid_over_some_features_is_of_their_marginal():
+    _, dt, _ = fake_posterior()
+    found = density(dt, {"waiting": [55.0, 80.0]})
+    expected = density(marginal(dt, "waiting"), [[55.0], [80.0]])
+    for name in ("density", "density_lower", "density_upper"):
+        assert_allclose(found[name], expected[name].values, rtol=1e-12)
+
+
+def test_intervals_are_left_out_on_request_and_the_mean_is_the_same():
+    _, dt, X = fake_posterior()
+    bare, full = density(dt, X, intervals=False), density(dt, X)
+    assert set(bare.data_vars) == {"density", "point"}
+    assert_allclose(bare["density"], full["density"], rtol=1e-12)
+
+
+def test_many_points_have_the_intervals_of_few():
+    """Above `COMPILED_FROM` numbers the ends are found by compiled code: the same numbers."""
+    _, dt, X = fake_posterior()
+    S = dt["posterior"].sizes["chain"] * dt["posterior"].sizes["draw"]
+    times = -(-int(COMPILED_FROM) // (S * len(X)))
+    many = density(dt, np.tile(X.values, (times, 1)), progressbar=False)
+    few = density(dt, X)
+    for name in ("density", "density_lower", "density_upper"):
+        assert_allclose(many[name].values[-len(X) :], few[name], rtol=1e-11)
+
+
+def test_axes_reach_into_the_tails_of_every_draw():
+    gm, dt, _ = fake_posterior()
+    axes = grid_axes(dt, ["waiting"], 7, tail=0.01)
+    assert list(axes) == ["waiting"] and len(axes["waiting"]) == 7
+    ends = bg.cdf(marginal(dt, "waiting"), axes["waiting"][[0, -1]])
+    assert ends["cdf_upper"][0] <= 0.01 and ends["cdf_lower"][1] >= 0.99
+    assert list(grid_axes(gm)) == ["eruptions", "waiting"]
+
+
+def test_wrong_grids_are_named():
+    gm, _, _ = fake_posterior()
+    with pytest.raises(ValueError, match="grid of 'waiting' must be one or more finite numbers"):
+        density(gm, {"waiting": [1.0, np.nan]})
+    with pytest.raises(ValueError, match="no feature 'height'"):
+        density(gm, {"height": [1.0]})
+    with pytest.raises(ValueError, match="`n_points`"):
+        grid_axes(gm, n_points=1)
+    with pytest.raises(ValueError, match="`tail`"):
+        grid_axes(gm, tail=0.7)
+    clash = bg.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)], feature_names=["density", "x"])
+    with pytest.raises(ValueError, match="cannot be an axis of a grid"):
+        density(clash, {"density": [0.0]})
+
+
+def test_log_densities_of_the_draws_average_to_the_density():
+    gm, dt, X = fake_posterior()
+    draws = log_density_draws(dt, X[:9])
+    assert draws.shape == (200, 9)
+    assert_allclose(np.exp(draws).mean(axis=0), density(dt, X[:9])["density"], rtol=1e-12)
+    assert_allclose(log_density_draws(gm, X)[0], gm.score_samples(X), rtol=1e-12)

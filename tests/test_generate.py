@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+import bayesgmm as bg
 from bayesgmm.generate import generate
 from tests.posteriors import fake_posterior, one_draw
 
@@ -100,3 +101,51 @@ def test_a_fit_does_not_know_how_many_rows_it_saw():
     gm, _, _ = fake_posterior()
     with pytest.raises(ValueError, match="no data"):
         generate(gm)
+
+
+def test_conditional_rows_keep_what_is_given_and_have_the_conditional_moments():
+    _, dt, _ = fake_posterior()
+    n, S = 100, 200
+    given = {"waiting": 70.0}
+    made = generate(dt, n, n_datasets=S, given=given, random_seed=4)["posterior_predictive"].to_dataset()
+    assert made["feature"].values.tolist() == ["eruptions", "waiting"]
+    assert (made["x"].sel(feature="waiting") == 70.0).all()
+    mean, covariance = moments(bg.conditional(dt, given))
+    error = np.sqrt(covariance[:, 0, 0].mean() / (n * S))
+    assert abs(made["x"].sel(feature="eruptions").mean().item() - mean.mean()) < K_ERRORS * error
+    share = (made["component_label"] == 0).mean().item()
+    weight = bg.conditional(dt, given)["posterior"]["weights"].isel(component=0).mean().item()
+    assert abs(share - weight) < K_ERRORS * 0.5 / np.sqrt(n * S)
+
+
+def test_plug_in_datasets_share_their_parameters():
+    gm, dt, _ = fake_posterior()
+    em = generate(dt, 40, parameters="em", random_seed=5)["posterior_predictive/x"]
+    assert_allclose(em, generate(gm, 40, random_seed=5)["posterior_predictive/x"], rtol=1e-9)
+    many = generate(dt, 1000, n_datasets=200, parameters="mean", random_seed=6)["posterior_predictive/x"].values[0]
+    posterior = dt["posterior"].to_dataset().mean(("chain", "draw"))
+    expected = (posterior["weights"] * posterior["means"]).sum("component").values
+    error = many.reshape(-1, 2).std(axis=0) / np.sqrt(200_000)
+    assert (np.abs(many.mean(axis=(0, 1)) - expected) < K_ERRORS * error).all()
+    # the spread between datasets is that within one alone
+    within = many.var(axis=1).mean(axis=0) / 1000
+    assert (np.abs(many.mean(axis=1).var(axis=0) / within - 1) < K_ERRORS * np.sqrt(2 / 200)).all()
+
+
+def test_labels_and_units():
+    _, dt, _ = fake_posterior()
+    made = generate(dt, 5, labels=False, random_seed=0)["posterior_predictive"].to_dataset()
+    assert set(made.data_vars) == {"x"}
+    assert made["unit"].values.tolist() == ["min", "min"]
+
+
+def test_what_cannot_be_generated_is_named():
+    gm, dt, _ = fake_posterior()
+    with pytest.raises(ValueError, match="`parameters` is 'map'; use 'draws'"):
+        generate(dt, 5, parameters="map")
+    with pytest.raises(ValueError, match="no feature 'height'"):
+        generate(gm, 5, given={"height": 1})
+    with pytest.raises(ValueError, match="every feature is given"):
+        generate(gm, 5, given={"waiting": 70, "eruptions": 3})
+    with pytest.raises(ValueError, match="no group 'em'"):
+        generate(dt.filter(lambda node: node.name != "em"), 5, parameters="em")

@@ -10,9 +10,11 @@ from arviz_plots import PlotCollection
 from bayesgmm.datatree import FEATURE, view
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import check_ci_prob
-from bayesgmm.plots import density_curves, density_surface
+from bayesgmm.plots import density_curves, density_pairs, density_surface
 from bayesgmm.plots.picture import open_picture
 from bayesgmm.plots.rows import check_count, choose_features
+
+MOST_PAIRED = 6
 
 
 def plot_density(
@@ -20,6 +22,7 @@ def plot_density(
     X: Any = None,
     *,
     features: str | Sequence[str] | None = None,
+    pairs: bool = False,
     ci_prob: float | None = None,
     n_points: int | None = None,
     plot_collection: PlotCollection | None = None,
@@ -34,7 +37,8 @@ def plot_density(
 
     One feature: the mean density, its band and the weighted components over a histogram of all rows. Two features:
     contours of the mean density, each holding a stated share of it, and beside them the width of the band (upper minus
-    lower) on the same axes. More: the marginal density of each feature.
+    lower) on the same axes. More: the marginal density of each feature; with ``pairs=True`` a grid of panels, each
+    feature on the diagonal and contours of each pair below it.
 
     Parameters
     ----------
@@ -44,11 +48,13 @@ def plot_density(
         Rows to show; those fitted by default. A GaussianMixture keeps none, and needs them.
     features : str or sequence of str, optional
         Which features, by name; all by default. The density is that of their marginal.
+    pairs : bool
+        Draw the grid of pairs, of the first six features by default. Ignored where there is one feature.
     ci_prob : float, optional
         Probability of the band; ``az.rcParams["stats.ci_prob"]`` by default.
     n_points : int, optional
-        Points of the grid along each axis: 400 in one dimension, 64 in two, by default. Time is O(S K) per point for S
-        draws: 64 x 64 points, 4000 draws and two components take about a second.
+        Points of the grid along each axis: 400 in one dimension, 64 in two and 48 in a grid of pairs, by default. Time
+        is O(S K) per point for S draws: 64 x 64 points, 4000 draws and two components take about a second.
     plot_collection : PlotCollection, optional
         Panels to draw into, as an earlier call returned them.
     backend : {"matplotlib", "bokeh", "plotly"}, optional
@@ -60,17 +66,19 @@ def plot_density(
         {visual: aesthetics it follows}. By default ``components`` follows ``color``.
     visuals : mapping, optional
         {visual: properties, or False to leave it out}. One feature: histogram, rug (up to 500 rows), band, mean,
-        components, legend; two: points, contour, width, colorbar, title; always xlabel and ylabel.
+        components, legend; two: points, contour, width, colorbar, title; pairs: those of one feature, points, contour,
+        title; always xlabel and ylabel.
     stats : mapping, optional
         One feature or many: ``histogram``, keyword arguments of `numpy.histogram`, with a number of ``bins``. Two:
-        ``regions``, the shares that contours hold.
+        ``regions``, the shares that contours hold. Pairs: both.
     **pc_kwargs
         Passed to `PlotCollection.wrap`; ``figure_kwargs={"figsize": (width, height)}``, for example.
 
     Returns
     -------
     PlotCollection
-        Panels along ``feature``, or, for two features, along ``quantity`` ("mean", "width").
+        Panels along ``feature``; for two features along ``quantity`` ("mean", "width"); of pairs along ``panel``
+        ("a" for a feature, "a, b" for a pair).
 
     Raises
     ------
@@ -92,18 +100,24 @@ def plot_density(
     ['components', 'histogram', 'mean', 'rug', 'xlabel', 'ylabel']
     """
     mixture = view(dt)
-    chosen = choose_features(mixture, features)
+    chosen = choose_features(mixture, features, most=MOST_PAIRED if pairs else None)
     observations = mixture.observe(X)
     prob = check_ci_prob(ci_prob)
-    surface = len(chosen) == 2
-    kind = density_surface if surface else density_curves
+    pairs = pairs and len(chosen) > 1
+    surface = len(chosen) == 2 and not pairs
+    kind = density_pairs if pairs else density_surface if surface else density_curves
     stats = validate_dict_argument(stats, valid_keys=kind.STATS)
-    n_points = check_count("n_points", (64 if surface else 400) if n_points is None else n_points, least=2)
-    if surface:
+    usual = 48 if pairs else 64 if surface else density_pairs.CURVE_POINTS
+    n_points = check_count("n_points", usual if n_points is None else n_points, least=2)
+    names = [mixture.feature_names[j] for j in chosen]
+    if pairs:
+        panel, panels = density_pairs.PANEL, density_pairs.cells(names)
+        size, n_columns = (2.7, 2.3), len(chosen)
+    elif surface:
         panel, panels = density_surface.QUANTITY, ["mean", "width"] if mixture.has_draws else ["mean"]
         size, n_columns = (4.6, 3.7), 2
     else:
-        panel, panels = FEATURE, [mixture.feature_names[j] for j in chosen]
+        panel, panels = FEATURE, names
         size, n_columns = ((5.6, 3.4), 1) if len(chosen) == 1 else ((4.0, 2.7), 2 if len(chosen) in (3, 4) else 3)
     picture = open_picture(
         panel,

@@ -35,7 +35,7 @@ def draw(
     n_points: int,
     stats: dict[str, Any],
 ) -> None:
-    """Draw the density of each feature into its panel.
+    """Draw the density of each feature into its panel, its labels and the legend.
 
     Parameters
     ----------
@@ -52,6 +52,26 @@ def draw(
         Points of the grid along each axis.
     stats : dict
     """
+    draw_panels(picture, dt, mixture, observations, chosen, prob, n_points, stats, panel=FEATURE)
+    x_labels, y_labels = labels(picture, mixture, chosen)
+    picture.write("xlabel", "xlabel", x_labels)
+    picture.write("ylabel", "ylabel", y_labels)
+    write_legend(picture, mixture, observations, prob)
+
+
+def draw_panels(
+    picture: Picture,
+    dt: "xr.DataTree | GaussianMixture",
+    mixture: MixtureView,
+    observations: Observations,
+    chosen: list[int],
+    prob: float,
+    n_points: int,
+    stats: dict[str, Any],
+    *,
+    panel: str,
+) -> None:
+    """Draw the density of each feature into its panel along `panel`; parameters are those of `draw`."""
     names = [mixture.feature_names[j] for j in chosen]
     rows = choose_rows(observations)
     histogram, band, mean, components = [], [], [], []
@@ -68,13 +88,13 @@ def draw(
             values, **{"bins": _n_bins(len(values)), "density": True, **stats.get("histogram", {})}
         )
         histogram.append([heights, edges[:-1], edges[1:]])
-    by_feature = {FEATURE: names}
+    by_feature = {panel: names}
     picture.draw(
         "histogram",
         hist,
         xr.DataArray(
             np.array(histogram),
-            dims=(FEATURE, "plot_axis", "bin"),
+            dims=(panel, "plot_axis", "bin"),
             coords={**by_feature, "plot_axis": ["histogram", "left_edges", "right_edges"]},
         ),
         color=PALE,
@@ -86,8 +106,8 @@ def draw(
         picture.draw(
             "rug",
             scatter_x,
-            xr.DataArray(observations.values[rows][:, chosen].T, dims=(FEATURE, OBS), coords=by_feature),
-            y=xr.DataArray(-0.03 * np.array(highest), dims=FEATURE, coords=by_feature),
+            xr.DataArray(observations.values[rows][:, chosen].T, dims=(panel, OBS), coords=by_feature),
+            y=xr.DataArray(-0.03 * np.array(highest), dims=panel, coords=by_feature),
             color=MUTED,
             marker="|",
             size=picture.marker_size(30),
@@ -100,7 +120,7 @@ def draw(
             fill_between_y,
             xr.DataArray(
                 np.array(band),
-                dims=(FEATURE, "kwarg", "point"),
+                dims=(panel, "kwarg", "point"),
                 coords={**by_feature, "kwarg": ["x", "y_bottom", "y_top"]},
             ),
             color=INK,
@@ -110,7 +130,7 @@ def draw(
     picture.draw(
         "mean",
         line_xy,
-        xr.DataArray(np.array(mean), dims=(FEATURE, "plot_axis", "point"), coords={**by_feature, **xy}),
+        xr.DataArray(np.array(mean), dims=(panel, "plot_axis", "point"), coords={**by_feature, **xy}),
         color=INK,
         width=2.6,
     )
@@ -119,14 +139,22 @@ def draw(
         line_xy,
         xr.DataArray(
             np.array(components),
-            dims=(FEATURE, COMPONENT, "plot_axis", "point"),
+            dims=(panel, COMPONENT, "plot_axis", "point"),
             coords={**by_feature, COMPONENT: np.arange(len(components[0])), **xy},
         ),
         width=1.4,
     )
-    units = [mixture.units[j] for j in chosen]
-    picture.write("xlabel", "xlabel", {n: picture.feature_label(n, u) for n, u in zip(names, units, strict=True)})
-    picture.write("ylabel", "ylabel", {n: density_label([u]) for n, u in zip(names, units, strict=True)})
+
+
+def labels(picture: Picture, mixture: MixtureView, chosen: list[int]) -> tuple[dict[str, str], dict[str, str]]:
+    """Labels of both axes of each feature's panel."""
+    names, units = ([values[j] for j in chosen] for values in (mixture.feature_names, mixture.units))
+    x_labels = {name: picture.feature_label(name, unit) for name, unit in zip(names, units, strict=True)}
+    return x_labels, {name: density_label([unit]) for name, unit in zip(names, units, strict=True)}
+
+
+def write_legend(picture: Picture, mixture: MixtureView, observations: Observations, prob: float) -> None:
+    """Say what the curves and the bars are."""
     legend = {
         "mean": [("posterior mean" if mixture.has_draws else "fit", {"color": INK, "width": 2.6})],
         "band": [(f"{100 * prob:g} % band", {"color": INK, "width": 7, "alpha": 0.25})] * mixture.has_draws,

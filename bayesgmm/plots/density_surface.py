@@ -42,7 +42,7 @@ def draw(
     found = density(marginal(dt, chosen), points, ci_prob=prob)
     mean = found["density"].values.reshape(n_points, n_points)
     panels = ["mean", "width"] if mixture.has_draws else ["mean"]
-    levels = _region_levels(mean, stats.get("regions", REGIONS))
+    levels = region_levels(mean, stats.get("regions", REGIONS))
     surface = ("x", "y")
     area, alpha = point_style(len(rows), 9, 0.5)
     if mixture.has_draws:
@@ -120,7 +120,7 @@ def _colorbar(picture: Picture, label: str) -> None:
     picture.collection.viz["colorbar"] = xr.DataArray(np.array(bar, dtype=object))
 
 
-def _region_levels(mean: np.ndarray, regions: Sequence[float]) -> dict[float, float]:
+def region_levels(mean: np.ndarray, regions: Sequence[float]) -> dict[float, float]:
     """Find the densities above which the grid holds each share of its total (highest-density regions).
 
     Returns

@@ -1,0 +1,213 @@
+"""The picture of the best clustering, and of how different it may still be: its credible ball."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from arviz_base.validate import validate_dict_argument
+from arviz_plots import PlotCollection
+from arviz_plots.visuals import scatter_xy, set_ylim
+
+from bayesgmm.datatree import COMPONENT, OBS, view
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.partition import partition
+from bayesgmm.plots.picture import Picture, complete, open_picture
+from bayesgmm.plots.rows import choose_features, choose_rows, shown
+
+VISUALS = ("row", "stayed", "moved", "ylim", "xlabel", "ylabel", "title", "legend")
+FOLLOWED = {name: ["color", "marker"] for name in ("row", "stayed", "moved")}
+PANEL = "clustering"
+BEST = "best"
+TITLES = {
+    "vertical_upper": "fewest clusters in the ball",
+    "vertical_lower": "most clusters in the ball",
+    "horizontal": "furthest in the ball",
+}
+
+
+def plot_partition(
+    dt: "xr.DataTree | GaussianMixture",
+    X: Any = None,
+    *,
+    features: Sequence[str] | None = None,
+    loss: str = "vi",
+    ci_prob: float | None = None,
+    plot_collection: PlotCollection | None = None,
+    backend: str | None = None,
+    labeller: Any = None,
+    aes_by_visuals: Mapping[str, Sequence[str]] | None = None,
+    visuals: Mapping[str, Any] | None = None,
+    stats: Mapping[str, Any] | None = None,
+    **pc_kwargs: Any,
+) -> PlotCollection:
+    """Plot the clustering of least expected loss, and the edges of its credible ball.
+
+    A panel for the best clustering and one for each bound of the ball; bounds that are the same draw share a panel.
+    Rows are drawn on a map of two features, in the colour of their cluster; in a bound, those that the best clustering
+    puts elsewhere are drawn large, and the others small and pale. With one feature the map's other axis is the
+    cohesion, the mean probability of being together with another row of the cluster.
+
+    Parameters
+    ----------
+    dt : DataTree or GaussianMixture
+        A posterior, or a maximum-likelihood fit.
+    X : table, optional
+        Rows to cluster; those fitted by default. A GaussianMixture keeps none, and needs them.
+    features : two str, optional
+        Axes of the map; the first two by default. The clustering is always that of all features.
+    loss : {"vi", "binder"}
+        As in `partition`.
+    ci_prob : float, optional
+        Probability of the ball; ``az.rcParams["stats.ci_prob"]`` by default.
+    plot_collection : PlotCollection, optional
+        Panels to draw into, as an earlier call returned them.
+    backend : {"matplotlib", "bokeh", "plotly"}, optional
+        ``az.rcParams["plot.backend"]`` by default.
+    labeller : Labeller, optional
+        Writes the names of features.
+    aes_by_visuals : mapping, optional
+        {visual: aesthetics it follows}; by default rows follow ``color`` and ``marker``.
+    visuals : mapping, optional
+        {visual: properties, or False to leave it out}: row (of the best), stayed and moved (of bounds),
+        ylim (with one feature), xlabel, ylabel, title, legend.
+    stats : mapping, optional
+        ``partition``: what `partition` returned for these rows, if known.
+    **pc_kwargs
+        Passed to `PlotCollection.wrap`.
+
+    Returns
+    -------
+    PlotCollection
+        Panels along ``clustering``: "best", and the bounds that differ from each other.
+
+    Raises
+    ------
+    ValueError
+        For an unknown feature or visual, or another number of rows in `stats`.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> X = bg.load_dataset("faithful")
+    >>> gm = bg.GaussianMixture(2, random_state=0).fit(X)
+    >>> pc = bg.plot_partition(gm, X, backend="none")
+    >>> sorted(pc.viz.children)
+    ['moved', 'row', 'stayed', 'title', 'xlabel', 'ylabel']
+    """
+    mixture = view(dt)
+    one = len(mixture.feature_names) == 1
+    chosen = choose_features(mixture, features, most=2)
+    if len(chosen) != (1 if one else 2):
+        raise ValueError(
+            f"`features` is {features!r}; the map has two axes: give two of {list(mixture.feature_names)}."
+        )
+    observations = mixture.observe(X)
+    found = validate_dict_argument(stats, valid_keys=("partition",)).get("partition")
+    if found is None:
+        found = partition(dt, observations, loss=loss, ci_prob=ci_prob)
+    if found.sizes[OBS] != observations.n_rows:
+        raise ValueError(
+            f'stats["partition"] has {found.sizes[OBS]} rows, and the data {observations.n_rows}: they must be '
+            "the same."
+        )
+    rows = choose_rows(observations)
+    best = found["label"].values
+    panels, bounds = _panels(found)
+    labels = np.stack([best, *(found["bound_label"].sel(bound=bound[0]).values for bound in bounds)])
+    C = int(labels.max()) + 1
+    picture = open_picture(
+        PANEL,
+        panels,
+        C,
+        visual_names=VISUALS,
+        panel_size=(3.9, 3.5),
+        n_columns=2,
+        plot_collection=plot_collection,
+        backend=backend,
+        labeller=labeller,
+        aes_by_visuals={**FOLLOWED, **(aes_by_visuals or {})},
+        visuals=visuals,
+        pc_kwargs=pc_kwargs,
+    )
+    values = np.asarray(observations.values[rows], dtype=np.float64)[:, chosen].T
+    if one:
+        values = np.stack([values[0], found["cohesion"].values[rows]])
+    labels = labels[:, rows]
+    clusters = np.arange(C)
+    points = xr.DataArray(values, dims=("plot_axis", OBS), coords={"plot_axis": ["x", "y"]})
+    own = xr.DataArray(
+        labels[:, None] == clusters[:, None], dims=(PANEL, COMPONENT, OBS), coords={PANEL: panels, COMPONENT: clusters}
+    )
+    moved = xr.DataArray(labels != labels[0], dims=(PANEL, OBS), coords={PANEL: panels})
+    shrink = min(1.0, 1000 / len(rows))
+    fixed = points.where(own & ~moved)
+    dots = picture.only_matplotlib(linewidths=0, rasterized=len(rows) > 1000)
+    for name, where, area, alpha in (("row", panels[:1], 22, 0.8), ("stayed", panels[1:], 10, 0.3)):
+        picture.draw(
+            name,
+            complete(scatter_xy),
+            fixed.sel({PANEL: where}),
+            size=picture.marker_size(area * max(shrink, 0.3)),
+            alpha=alpha,
+            **dots,
+        )
+    picture.draw(
+        "moved",
+        complete(scatter_xy),
+        points.where(own & moved).sel({PANEL: panels[1:]}),
+        size=picture.marker_size(60 * max(shrink, 0.2)),
+        alpha=0.9,
+        **picture.only_matplotlib(linewidths=0),
+    )
+    if one:
+        every = xr.DataArray(np.zeros(len(panels)), dims=PANEL, coords={PANEL: panels})
+        picture.draw("ylim", set_ylim, every, limits=(-0.03, 1.03), store_artist=False)
+    axes = [picture.feature_label(mixture.feature_names[j], mixture.units[j]) for j in chosen]
+    picture.write("xlabel", "xlabel", dict.fromkeys(panels, axes[0]))
+    picture.write("ylabel", "ylabel", dict.fromkeys(panels, "cohesion" if one else axes[1]))
+    picture.write("title", "title", _titles(picture, found, panels, bounds, len(rows)))
+    entries = [(f"cluster {c}", line) for c, (_, line) in enumerate(picture.component_entries(C, width=2))]
+    picture.legend([*entries, picture.mark_entry("elsewhere in the best", area=60)])
+    return picture.collection
+
+
+def _panels(found: xr.Dataset) -> tuple[list[str], list[list[str]]]:
+    """Names of the panels, and the bounds that each but the first shows: equal ones together."""
+    groups: list[list[str]] = []
+    for name in map(str, found["bound"].values):
+        label = found["bound_label"].sel(bound=name).values
+        for group in groups:
+            if (found["bound_label"].sel(bound=group[0]).values == label).all():
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return [BEST, *(group[0] for group in groups)], groups
+
+
+def _titles(
+    picture: Picture, found: xr.Dataset, panels: list[str], bounds: list[list[str]], n_drawn: int
+) -> dict[str, str]:
+    between = "; " if picture.collection.backend == "plotly" else "\n"
+    unit = " bit" if found.attrs["loss"] == "vi" else ""
+    count = int(found["n_clusters"])
+    titles = {
+        BEST: between.join(
+            [
+                f"best: {count} cluster{'s' * (count != 1)}, {shown(n_drawn, found.sizes[OBS])}",
+                f"expected loss {float(found['expected_loss']):.3g}{unit}",
+            ]
+        )
+    }
+    for panel, group in zip(panels[1:], bounds, strict=True):
+        edge = found.sel(bound=panel)
+        moved = int((edge["bound_label"].values != found["label"].values).sum())
+        if len(group) == len(TITLES):
+            name = f"edge of the {100 * found.attrs['ci_prob']:g} % ball"
+        else:
+            name = ", ".join(TITLES[bound] for bound in group)
+        away = float(edge["bound_distance"])
+        elsewhere = f"{moved} {'row' if moved == 1 else 'rows'} elsewhere, {away:.3g}{unit} away"
+        titles[panel] = between.join([f"{name}: {int(edge['bound_n_clusters'])} clusters", elsewhere])
+    return titles
