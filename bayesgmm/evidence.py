@@ -1,0 +1,313 @@
+"""Log evidence of a mixture, log p(data | K, family, prior), by bridge sampling inside one labelling.
+
+Where the prior does not tell components apart, the posterior is K! copies of itself, one for each way to label the
+components, and an estimate that sees one copy is short of log K!. Here that is made exact. Choose a reference mixture,
+and let A be the parameters whose best assignment to the reference is the identity: the K! relabellings of A cover the
+parameters once (up to a set of measure zero). So
+
+    Z = K! Z_A,   Z_A the integral of prior x likelihood over A,
+
+and every posterior draw lies in A once it is relabelled. Z_A is found by bridge sampling between draws in A and a
+proposal which need not respect A: outside, the target is zero. Nothing costs K!.
+
+In the families with one orientation for all components the D! orders of its axes are copies too, and A holds the one
+that the model's own start takes. A random scale of the covariances' prior is not among the draws: it is drawn anew
+given the covariances, exactly.
+
+The proposal is a Gaussian mixture fitted to the unconstrained draws by EM, with as many components as predict the
+other half of the draws best: posteriors of mixtures are skewed and have several modes. One half of each chain makes the
+proposal for the other half, and the two estimates are averaged.
+"""
+
+import warnings
+from dataclasses import dataclass
+from math import lgamma, log, sqrt
+from typing import Any
+
+import arviz_stats
+import numpy as np
+import xarray as xr
+from arviz_stats.base import array_stats
+
+from bayesgmm import datatree
+from bayesgmm.bridge import BridgeError, bridge
+from bayesgmm.callback import LogDensity, compile_log_density
+from bayesgmm.em import CollapseError
+from bayesgmm.estimator import CollapseWarning, GaussianMixture
+from bayesgmm.findings import ties
+from bayesgmm.labels import align
+from bayesgmm.model import mixture_model, starting_point
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.parametrisation import parametrisation
+from bayesgmm.parametrisation.bartlett import draw_scale
+from bayesgmm.priors import Prior
+from bayesgmm.unconstrained import constrain_draws, unconstrained_points
+
+PROPOSAL_COMPONENTS = (1, 2, 4, 8)
+ENOUGH_BETTER = 0.02
+"""A proposal of more components must predict a held-out draw better by this much, in log density."""
+
+FEWEST_DRAWS = 200
+LARGEST_RHAT = 1.05
+LARGEST_PARETO_K = 0.7
+
+
+class EvidenceError(ValueError):
+    """The evidence cannot be had from these draws or this prior; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvidence:
+    """An estimate of the log evidence.
+
+    Attributes
+    ----------
+    value : float
+        Natural log of p(data | K, family, prior), in the units of the data.
+    standard_error : float
+        Of `value`; from the variance of the estimate, with the autocorrelation of the chains in it.
+    method : str
+        "bridge", or "importance" where chains found several modes and their shares are not known from the draws.
+    effective_draws : float
+        How many independent draws the estimate is worth.
+    overlap : float
+        Share of the proposals that lie in the region of one labelling.
+    """
+
+    value: float
+    standard_error: float
+    method: str
+    effective_draws: float
+    overlap: float
+
+    def __str__(self) -> str:
+        """Value, error and method in one line."""
+        return f"log evidence {self.value:.3f}, standard error {self.standard_error:.3f} ({self.method} sampling)"
+
+
+def log_evidence(dt: xr.DataTree, *, n_proposals: int | None = None, random_seed: int | None = None) -> LogEvidence:
+    """Estimate the log evidence of a posterior, label switching taken into account.
+
+    Parameters
+    ----------
+    dt : DataTree
+        Of `sample_posterior`.
+    n_proposals : int, optional
+        Draws of the proposal; by default twice the posterior draws, and at least 4000. Each costs one pass over the
+        data.
+    random_seed : int, optional
+
+    Returns
+    -------
+    LogEvidence
+        ``value`` and ``standard_error``, in natural logs.
+
+    Raises
+    ------
+    EvidenceError
+        When the draws or the prior cannot support it: chains that do not agree, too few draws, an improper posterior
+        (a HalfNormal prior on standard deviations where rows repeat), draws that were cut short.
+
+    Notes
+    -----
+    A factor K! counts the labellings where the prior does not tell the components apart; a prior with a concentration
+    or mean for each component has none. Where chains were kept apart in group ``other_mode`` the draws do not say how
+    much each mode holds: the evidence is then importance sampling from a proposal that covers them all, refused when
+    its Pareto k is above 0.7.
+    """
+    seeds = np.random.SeedSequence(random_seed).generate_state(4)
+    target = _Target(dt, int(seeds[3]))
+    draws = datatree.posterior_parameters(dt)
+    n_proposals = max(4000, 2 * draws.weights[..., 0].size) if n_proposals is None else int(n_proposals)
+    if n_proposals < 100:
+        raise ValueError(f"`n_proposals` must be at least 100, received {n_proposals}.")
+    if "other_mode" in dt.children:
+        return _by_importance(target, dt, n_proposals, int(seeds[2]))
+    _check_draws(dt, draws)
+    vectors = target.vectors(draws)
+    half = vectors.shape[1] // 2
+    halves = (vectors[:, :half], vectors[:, half:])
+    found, overlaps = [], []
+    for i, (fitted, held_out) in enumerate((halves, halves[::-1])):
+        proposal = fit_proposal(fitted, held_out, int(seeds[i]))
+        proposed = proposal.sample(n_proposals // 2)[0]
+        at_proposals = target.log_density(proposed)
+        try:
+            found.append(
+                bridge(
+                    target.log_density_inside(held_out) - _log_density(proposal, held_out),
+                    at_proposals - proposal.score_samples(proposed),
+                )
+            )
+        except BridgeError as error:
+            raise EvidenceError(f"no evidence from these draws: {error}") from None
+        overlaps.append(np.isfinite(at_proposals).mean())
+    return LogEvidence(
+        value=float(np.logaddexp(found[0].log_constant, found[1].log_constant) - log(2.0)) + target.log_copies,
+        standard_error=sqrt(found[0].relative_variance + found[1].relative_variance) / 2.0,
+        method="bridge",
+        effective_draws=found[0].effective_draws + found[1].effective_draws,
+        overlap=float(np.mean(overlaps)),
+    )
+
+
+def _check_draws(dt: xr.DataTree, draws: MixtureParameters) -> None:
+    chains, n = draws.batch_shape
+    if chains * n < FEWEST_DRAWS:
+        raise EvidenceError(f"{chains * n} draws are too few for an evidence: sample at least {FEWEST_DRAWS}.")
+    if chains > 1 and "sample_stats" in dt.children and "lp" in dt["sample_stats"]:
+        lp = dt["sample_stats"]["lp"].transpose(datatree.CHAIN, datatree.DRAW).values
+        rhat = float(arviz_stats.rhat(lp, chain_axis=0, draw_axis=1))
+        if rhat > LARGEST_RHAT:
+            raise EvidenceError(
+                f"the chains do not agree (R-hat of the log posterior {rhat:.2f}, at most {LARGEST_RHAT}): their draws "
+                "do not describe the posterior. Sample longer, or with fewer components."
+            )
+
+
+class _Target:
+    """Prior x likelihood over the unconstrained vector, inside one labelling."""
+
+    def __init__(self, dt: xr.DataTree, seed: int) -> None:
+        meta = datatree.meta(dt)
+        observations = datatree.view(dt).observations
+        if observations is None:
+            raise EvidenceError("the DataTree has no group `observed_data`: the evidence needs the rows.")
+        if not isinstance(meta.get("prior"), dict):
+            raise EvidenceError("the DataTree has no stored prior: expected what `sample_posterior` returns.")
+        self.prior = Prior.from_dict(meta["prior"])
+        self.K = int(meta["n_components"])
+        if (improper := ties(observations, meta, self.K)) is not None:
+            raise EvidenceError(f"the posterior is improper, and has no evidence: {improper.seen} {improper.advice}")
+        self.exchangeable = self.prior.exchangeable and observations.known_labels is None
+        em = datatree.posterior_parameters(dt, "em")
+        family = meta["covariance_type"]
+        self.model: Any = mixture_model(observations, self.K, covariance_type=family, prior=self.prior, start=em)
+        self.copies = parametrisation(family).copies(observations.n_features)
+        self.covariances: Any = self.prior.covariances
+        self.rng = np.random.default_rng(seed)
+        self.density: LogDensity = compile_log_density(self.model)
+        self.reference = central_mixture(datatree.posterior_parameters(dt), em)
+        self.permutation = np.asarray(dt["alignment"]["permutation"].values) if "alignment" in dt.children else None
+
+    @property
+    def log_copies(self) -> float:
+        """Log of the number of points, relabelled or with axes in another order, that have the same density."""
+        return (lgamma(self.K + 1) if self.exchangeable else 0.0) + log(self.copies)
+
+    def vectors(self, draws: MixtureParameters) -> np.ndarray:
+        """Unconstrained vectors (chain, draw, n) of posterior draws, relabelled into the region."""
+        flat = draws.flat()
+        if self.exchangeable:
+            flat = flat.permute(align(flat, self.reference).permutation)
+        elif self.permutation is not None:
+            # the components are told apart by the prior: back to the labels they were drawn with
+            flat = flat.permute(np.argsort(self.permutation.reshape(-1, self.K), axis=-1))
+        points = [draw_scale(self.covariances, point, self.rng) for point in self._points(flat)]
+        return unconstrained_points(self.model, points).reshape(*draws.batch_shape, -1)
+
+    def _points(self, flat: MixtureParameters) -> list[dict[str, np.ndarray]]:
+        return [starting_point(self.model, flat[s]) for s in range(len(flat.weights))]
+
+    def log_density_inside(self, vectors: np.ndarray) -> np.ndarray:
+        """Log of prior x likelihood x Jacobian at vectors (..., n) known to lie in the region."""
+        flat = vectors.reshape(-1, vectors.shape[-1])
+        return np.array([self.density(x)[0] for x in flat]).reshape(vectors.shape[:-1])
+
+    def log_density(self, vectors: np.ndarray) -> np.ndarray:
+        """Evaluate it at any vectors (S, n); minus infinity outside the region."""
+        inside = self._inside(vectors)
+        values = np.full(len(vectors), -np.inf)
+        values[inside] = self.log_density_inside(vectors[inside])
+        return np.where(np.isnan(values), -np.inf, values)
+
+    def _inside(self, vectors: np.ndarray) -> np.ndarray:
+        relabelled = self.exchangeable and self.K > 1
+        if not relabelled and self.copies == 1:
+            return np.ones(len(vectors), dtype=bool)
+        with np.errstate(all="ignore"):
+            values = constrain_draws(self.model, vectors)
+        parts = [values[name] for name in ("weights", "means", "covariances")]
+        usable = np.all([np.isfinite(part).reshape(len(vectors), -1).all(axis=1) for part in parts], axis=0)
+        inside = np.zeros(len(vectors), dtype=bool)
+        drawn = MixtureParameters.from_covariances(*(part[usable] for part in parts))
+        inside[usable] = (align(drawn, self.reference).permutation == np.arange(self.K)).all(axis=1) | (not relabelled)
+        if self.copies > 1:
+            chosen = np.flatnonzero(inside)
+            if len(chosen):
+                again = unconstrained_points(self.model, self._points(drawn[inside[usable]]))
+                inside[chosen] = np.isclose(again, vectors[chosen], rtol=1e-5, atol=1e-5).all(axis=1)
+        return inside
+
+
+def central_mixture(draws: MixtureParameters, reference: MixtureParameters) -> MixtureParameters:
+    """Mean of the draws' parameters, aligned to the reference and then to that mean: the middle of one labelling."""
+    flat = draws.flat()
+    for _ in range(2):
+        flat = flat.permute(align(flat, reference).permutation)
+        reference = MixtureParameters.from_covariances(
+            flat.weights.mean(axis=0), flat.means.mean(axis=0), flat.covariances.mean(axis=0)
+        )
+    return reference
+
+
+def fit_proposal(draws: np.ndarray, held_out: np.ndarray, seed: int) -> GaussianMixture:
+    """Gaussian mixture of the unconstrained draws (chain, draw, n) that predicts the held-out ones best."""
+    size = draws.shape[-1]
+    best: GaussianMixture | None = None
+    best_score = -np.inf
+    for n_components in PROPOSAL_COMPONENTS:
+        if best is not None and draws[..., 0].size < 5 * n_components * size:
+            break
+        proposal = GaussianMixture(n_components, random_state=seed % 2**31, max_iter=200)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CollapseWarning)
+                proposal.fit(draws.reshape(-1, size))
+        except CollapseError:
+            break
+        score = proposal.score(held_out.reshape(-1, size))
+        if score < best_score + ENOUGH_BETTER:
+            break
+        best, best_score = proposal, score
+    assert best is not None
+    return best
+
+
+def _log_density(proposal: GaussianMixture, vectors: np.ndarray) -> np.ndarray:
+    return proposal.score_samples(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:-1])
+
+
+def _by_importance(target: _Target, dt: xr.DataTree, n_proposals: int, seed: int) -> LogEvidence:
+    """Sample from the proposals of all modes, each with the same share, and weight."""
+    proposals = []
+    for i, group in enumerate(("posterior", "other_mode")):
+        vectors = target.vectors(datatree.posterior_parameters(dt, group))
+        half = vectors.shape[1] // 2
+        proposals.append(fit_proposal(vectors[:, :half], vectors[:, half:], seed + i))
+    share = n_proposals // len(proposals)
+    proposed = np.concatenate([proposal.sample(share)[0] for proposal in proposals])
+    log_q = np.logaddexp.reduce([proposal.score_samples(proposed) for proposal in proposals]) - log(len(proposals))
+    return importance_estimate(target.log_density(proposed) - log_q, target.log_copies)
+
+
+def importance_estimate(log_ratios: np.ndarray, log_copies: float) -> LogEvidence:
+    """Estimate from log f - log q (M,) at independent draws of q that covers f; minus infinity outside its support."""
+    inside = np.isfinite(log_ratios)
+    if inside.sum() < FEWEST_DRAWS:
+        raise EvidenceError(f"only {inside.sum()} proposals lie where the posterior has density: sample longer.")
+    _, pareto_k = array_stats.psislw(-log_ratios[inside], axis=-1)
+    if not float(pareto_k) <= LARGEST_PARETO_K:
+        raise EvidenceError(
+            f"the chains found several modes, and no proposal made from them covers the posterior (Pareto k "
+            f"{float(pareto_k):.2f}, at most {LARGEST_PARETO_K}): sample longer, or with fewer components."
+        )
+    largest = log_ratios[inside].max()
+    weights = np.exp(log_ratios - largest)
+    return LogEvidence(
+        value=float(np.log(weights.mean()) + largest) + log_copies,
+        standard_error=float(weights.std() / weights.mean() / sqrt(weights.size)),
+        method="importance",
+        effective_draws=float(weights.sum() ** 2 / (weights**2).sum()),
+        overlap=float(inside.mean()),
+    )
