@@ -1,65 +1,18 @@
-"""One pass over the data: a kernel verb on each block of rows, over threads, added in a fixed order.
+"""The verbs of the kernel over all rows: the expected statistics, and the log joint density block by block.
 
-The data is cut into the same chunks whatever the number of threads, and chunks are added in their order, so the same
-data gives the same numbers on one core and on many. Memory does not grow with the number of rows.
+Rows that hide no more of the complete data than their component go through `complete`; rows with missing values,
+measurement errors or known components through `incomplete`. The data is cut into the same pieces whatever the number
+of threads, so that the same data gives the same numbers on one core and on many.
 """
 
-import itertools
-import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import lru_cache
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
-from bayesgmm.kernel import CommonForm, Form, NaturalForm, choose_form
+from bayesgmm import complete, incomplete
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.statistics import SufficientStatistics
-
-MOST_CHUNKS = 64
-"""A pass is cut into at most this many chunks: enough to keep threads busy, few enough to add cheaply."""
-
-BLOCK_FLOATS = 2**19
-"""A block's features and log densities take about this many numbers (4 MiB): at D = 32 the fastest of 2^15 to 2^20."""
-
-MOST_BLOCK_ROWS = 8192
-"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""
-
-THREAD_FLOATS = 2**16
-"""Below this many numbers in a whole pass, threads cost more than they save."""
-
-
-def available_cores() -> int:
-    """Processors this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this operating system
-        return os.cpu_count() or 1
-
-
-_HELD = threading.local()
-
-
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Hold BLAS to one thread: blocks run on threads of our own, and two pools fight over the cores.
-
-    Inside another, on the same thread, it costs nothing: a fit holds BLAS once, not at every pass.
-    """
-    if getattr(_HELD, "now", False):
-        yield
-        return
-    with _blas().limit(limits=1, user_api="blas"):
-        _HELD.now = True
-        try:
-            yield
-        finally:
-            _HELD.now = False
 
 
 def expected_statistics(
@@ -71,7 +24,7 @@ def expected_statistics(
     common: bool = False,
     n_threads: int | None = None,
 ) -> SufficientStatistics:
-    """One E-step: the expected sufficient statistics of all rows, O(N K F) time, memory constant in N.
+    """One E-step: the expected sufficient statistics of the complete data, memory constant in N.
 
     Parameters
     ----------
@@ -87,56 +40,15 @@ def expected_statistics(
     n_threads : int, optional
         All available cores by default. The numbers do not depend on it.
     """
-    form: Form | CommonForm = choose_form(parameters, diagonal=diagonal, spherical=spherical)
-    if common and isinstance(form, NaturalForm) and _is_common(parameters):
-        second_moments = _second_moments(observations, diagonal)
-        form = CommonForm(parameters, second_moments, observations.total_weight)
-
-    def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
-        B = _load(observations, form, workspace, rows)
-        return form.expected_statistics(workspace, B, observations.block_weights(rows))
-
-    def chunk_sums(blocks: list[slice], workspace: np.ndarray) -> tuple[float, np.ndarray]:
-        total, sums = one_block(blocks[0], workspace)
-        for rows in blocks[1:]:
-            log_likelihood, block_sums = one_block(rows, workspace)
-            total += log_likelihood
-            sums += block_sums
-        return total, sums
-
-    results = _over_chunks(chunk_sums, observations, form, n_threads)
-    log_likelihood = sum(result[0] for result in results)
-    sums = results[0][1]
-    for _, more in results[1:]:
-        sums += more
-    N, S1, S2 = form.unpack(sums)
-    if isinstance(form, CommonForm):
-        log_likelihood += form.shared_log_likelihood
-    log_likelihood -= observations.total_weight * observations.log_jacobian
-    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale)
-
-
-def _is_common(parameters: MixtureParameters) -> bool:
-    U = parameters.precision_cholesky
-    return bool((U == U[:1]).all())
-
-
-_MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()
-
-
-def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:
-    """sum_n w_n y_n y_n^T in standard coordinates, or its diagonal: one pass for the life of the observations."""
-    known = _MOMENTS.setdefault(observations, {})
-    if diagonal not in known:
-        D = observations.n_features
-        eye = np.eye(D)[None]
-        anything = MixtureParameters(np.ones(1), np.zeros((1, D)), eye, eye)
-        known[diagonal] = expected_statistics(observations, anything, diagonal=diagonal).S2[0]
-    return known[diagonal]
+    if observations.incomplete:
+        return incomplete.expected_statistics(observations, parameters, diagonal=diagonal)
+    return complete.expected_statistics(
+        observations, parameters, diagonal=diagonal, spherical=spherical, common=common, n_threads=n_threads
+    )
 
 
 def for_each_block(
-    function: Callable[[slice, np.ndarray], None],
+    function: Callable[[slice | np.ndarray, np.ndarray], None],
     observations: Observations,
     parameters: MixtureParameters,
     *,
@@ -147,22 +59,17 @@ def for_each_block(
     Parameters
     ----------
     function : callable
-        Receives the slice of rows and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B), in the units of the
-        data: leading dimensions are those of `parameters`. It may overwrite the array, must not keep it, and writes
-        what it makes of it where no other block writes.
+        Receives the rows, a slice or an array of indices, and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B),
+        in the units of the data: leading dimensions are those of `parameters`. Where a component is known, the others
+        are at minus infinity. It may overwrite the array, must not keep it, and writes what it makes of it where no
+        other block writes.
     parameters : MixtureParameters
         In the units of the data; leading batch dimensions are allowed.
     """
-    form = choose_form(observations.to_standard(parameters))
-    log_jacobian = observations.log_jacobian
-
-    def chunk(blocks: list[slice], workspace: np.ndarray) -> None:
-        for rows in blocks:
-            log_joint = form.log_joint(workspace, _load(observations, form, workspace, rows))
-            log_joint -= log_jacobian
-            function(rows, log_joint)
-
-    _over_chunks(chunk, observations, form, n_threads)
+    if observations.incomplete:
+        incomplete.for_each_block(function, observations, parameters)
+    else:
+        complete.for_each_block(function, observations, parameters, n_threads=n_threads)
 
 
 def map_rows(
@@ -179,78 +86,8 @@ def map_rows(
     """
     out: np.ndarray = np.empty((observations.n_rows, *trailing), dtype=dtype)
 
-    def keep(rows: slice, log_joint: np.ndarray) -> None:
+    def keep(rows: slice | np.ndarray, log_joint: np.ndarray) -> None:
         out[rows] = function(log_joint)
 
     for_each_block(keep, observations, parameters)
     return out
-
-
-def _load(observations: Observations, form: Form | CommonForm, workspace: np.ndarray, rows: slice) -> int:
-    """Put the rows, standardised, where the form wants them; how many they are."""
-    B = rows.stop - rows.start
-    observations.standard_block(rows, form.standard_rows(workspace, B))
-    return B
-
-
-def _over_chunks[T](
-    function: Callable[[list[slice], np.ndarray], T],
-    observations: Observations,
-    form: Form | CommonForm,
-    n_threads: int | None,
-) -> list[T]:
-    """Results of `function(blocks, workspace)` for each chunk of consecutive blocks, in order."""
-    floats_per_row = len(form.workspace(1))
-    block_rows = max(64, min(MOST_BLOCK_ROWS, BLOCK_FLOATS // floats_per_row))
-    chunks = _chunks(observations.n_rows, block_rows)
-    if len(chunks) == 1 or observations.n_rows * floats_per_row < THREAD_FLOATS:
-        n_threads = 1
-    n_threads = min(available_cores() if n_threads is None else n_threads, len(chunks))
-    results: list[T | None] = [None] * len(chunks)
-    positions = itertools.count()
-
-    def work() -> None:
-        workspace = form.workspace(min(block_rows, observations.n_rows))
-        while (position := next(positions)) < len(chunks):
-            results[position] = function(chunks[position], workspace)
-
-    with single_threaded_blas():
-        others = [_pool(n_threads).submit(work) for _ in range(n_threads - 1)]
-        work()
-        for other in others:
-            other.result()
-    return results  # type: ignore[return-value]
-
-
-@lru_cache(maxsize=16)
-def _chunks(n_rows: int, block_rows: int) -> list[list[slice]]:
-    """Chunks of nearly equal length, each a list of nearly equal blocks."""
-    n_chunks = min(MOST_CHUNKS, -(-n_rows // block_rows))
-    edges = [n_rows * c // n_chunks for c in range(n_chunks + 1)]
-    chunks = []
-    for start, stop in itertools.pairwise(edges):
-        n_blocks = -(-(stop - start) // block_rows)
-        cuts = [start + (stop - start) * b // n_blocks for b in range(n_blocks + 1)]
-        chunks.append([slice(a, b) for a, b in itertools.pairwise(cuts)])
-    return chunks
-
-
-_LOCK = threading.Lock()
-_POOLS: dict[int, ThreadPoolExecutor] = {}
-
-
-def _pool(n_threads: int) -> ThreadPoolExecutor:
-    """Return a pool kept for the life of the process: starting threads costs as much as a small pass."""
-    with _LOCK:
-        if n_threads not in _POOLS:
-            _POOLS[n_threads] = ThreadPoolExecutor(n_threads - 1, thread_name_prefix="bayesgmm")
-        return _POOLS[n_threads]
-
-
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-# a forked child has none of the parent's threads
-os.register_at_fork(after_in_child=_POOLS.clear)

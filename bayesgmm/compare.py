@@ -13,10 +13,10 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from bayesgmm.blocks import single_threaded_blas
+from bayesgmm.completion import check_known_labels, completed, keep_known
 from bayesgmm.covariance import CovarianceFamily, check_dimension, covariance_family, families_for
 from bayesgmm.criteria import criteria
-from bayesgmm.em import CollapseError
+from bayesgmm.em import CollapseError, Status
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
 from bayesgmm.initialization import (
     DrawnStart,
@@ -27,6 +27,7 @@ from bayesgmm.initialization import (
 )
 from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.parameters import MixtureParameters
+from bayesgmm.threads import single_threaded_blas
 
 CRITERIA = ("bic", "aic", "icl")
 
@@ -41,7 +42,7 @@ class Comparison:
         A row for each model, in the order asked for: covariance_type, n_components, loglik, n_parameters; bic, aic, icl
         (smaller is better); entropy (nats), converged, admissible, n_iter, n_starts, starts_at_best (share of the
         starts run to their end that reached the optimum kept), smallest_component (expected rows) and status, a
-        sentence. A model that could not be fitted has its reason there, and no numbers.
+        sentence. A model that is not admissible has its reason there, and one that could not be fitted no numbers.
     fits : dict
         Fitted GaussianMixture by (covariance_type, n_components); models that could not be fitted are absent.
     """
@@ -72,6 +73,8 @@ def compare(
     *,
     covariance_type: str | Iterable[str] = "all",
     sample_weight: Any = None,
+    errors: Any = None,
+    known_labels: Any = None,
     n_init: int = 5,
     tol: float = 1e-8,
     reg_covar: float = 1e-8,
@@ -96,6 +99,8 @@ def compare(
         One family, several, or "all": the fourteen, or E and V where there is one feature.
     sample_weight : (N,) array, optional
         Non-negative row weights, as in `GaussianMixture.fit`.
+    errors, known_labels : array, optional
+        Variances of measurement errors, and known components, as there.
     n_init : int
         Starts for each model.
     tol, reg_covar, max_iter, acceleration, prior
@@ -116,21 +121,12 @@ def compare(
     DataError, ValueError
         Before any fit, when the data cannot be used or has fewer distinct rows than the largest number of components.
     """
-    counts = list(n_components) if isinstance(n_components, Iterable) else [n_components]
-    for k in counts:
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"`n_components` must be integers of at least 1; received {k!r}.")
     if not isinstance(n_init, Integral) or isinstance(n_init, bool) or n_init < 1:
         raise ValueError(f"`n_init` must be an integer of at least 1; received {n_init!r}.")
-    named = None if covariance_type == "all" else _families(covariance_type)
-    observations = as_observations(X, weights=sample_weight)
-    families = families_for(observations.n_features) if named is None else named
-    for family in families:
-        check_dimension(family, observations.n_features)
+    observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
+    families, counts = check_grid(observations, n_components, covariance_type)
+    check_known_labels(observations, min(counts))
     grid = [(family, k) for family in families for k in counts]
-    if not grid:
-        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
-    check_components(observations, max(counts))
     shared = _SharedStarts(observations, int(n_init), random_state)
     settings: dict[str, Any] = {
         "tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "acceleration": acceleration, "prior": prior,
@@ -152,8 +148,32 @@ def compare(
     return Comparison(pd.DataFrame(rows, columns=columns), fits)
 
 
-def _families(covariance_type: str | Iterable[str]) -> list[CovarianceFamily]:
-    return [covariance_family(t) for t in ([covariance_type] if isinstance(covariance_type, str) else covariance_type)]
+def check_grid(
+    observations: Observations, n_components: int | Iterable[int], covariance_type: str | Iterable[str]
+) -> tuple[list[CovarianceFamily], list[int]]:
+    """Return the families and the numbers of components that a grid crosses, as `compare` takes them.
+
+    Raises
+    ------
+    ValueError
+        For numbers of components that are none, an unknown family or one of another dimension, an empty grid, or more
+        components than distinct rows.
+    """
+    counts = list(n_components) if isinstance(n_components, Iterable) else [n_components]
+    for k in counts:
+        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+            raise ValueError(f"`n_components` must be integers of at least 1; received {k!r}.")
+    if covariance_type == "all":
+        families = list(families_for(observations.n_features))
+    else:
+        names = [covariance_type] if isinstance(covariance_type, str) else covariance_type
+        families = [covariance_family(name) for name in names]
+    for family in families:
+        check_dimension(family, observations.n_features)
+    if not families or not counts:
+        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
+    check_components(observations, max(counts))
+    return families, counts
 
 
 def _fitted(
@@ -165,7 +185,7 @@ def _fitted(
             # the table says so for each model
             warnings.simplefilter("ignore", CollapseWarning)
             warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture._fit(observations, None, starts)
+            mixture._fit(observations, starts)
     except CollapseError as error:
         return error
     return mixture
@@ -176,6 +196,11 @@ def _row(found: GaussianMixture | CollapseError, observations: Observations) -> 
     if isinstance(found, CollapseError):
         return {"converged": False, "admissible": False, "status": str(found)}
     values = criteria(observations, found.parameters_, found.n_parameters_)
+    smallest = float(found.weights_.min()) * observations.total_weight
+    status = found.status_.value
+    if found.status_ is Status.CONVERGED and not found.admissible_:
+        few = f"too few for {observations.n_features} features to be admissible"
+        status += f" A component expects {smallest:.3g} rows: {few}."
     return {
         "loglik": values.log_likelihood,
         "n_parameters": found.n_parameters_,
@@ -188,8 +213,8 @@ def _row(found: GaussianMixture | CollapseError, observations: Observations) -> 
         "n_iter": found.n_iter_,
         "n_starts": found.n_starts_,
         "starts_at_best": found.n_starts_at_best_ / found.n_starts_ended_,
-        "smallest_component": float(found.weights_.min()) * observations.total_weight,
-        "status": found.status_.value,
+        "smallest_component": smallest,
+        "status": status,
     }
 
 
@@ -197,7 +222,7 @@ class _SharedStarts:
     """Starts of a whole grid: one agglomeration for all of it, and memberships by k-means once for each K."""
 
     def __init__(self, observations: Observations, n_init: int, random_state: Any) -> None:
-        self._observations = observations
+        self._incomplete, self._observations = observations, completed(observations)
         self._n_init = n_init
         words = check_random_state(random_state).randint(2**31 - 1, size=4).tolist()
         self._seeds = np.random.SeedSequence(words)
@@ -218,8 +243,10 @@ class _SharedStarts:
         drawn = [partial(start.parameters, family, floor) for start in self._drawn[K]]
         if self._hierarchy.hierarchy.n_distinct < K:
             # a sample of so many rows that few of them differ: k-means looks at more
-            return drawn or [partial(from_method, observations, "kmeans", K, family, floor, np.random.default_rng(K))]
-        return [partial(self._hierarchy.parameters, K, family, floor), *drawn]
+            starts = drawn or [partial(from_method, observations, "kmeans", K, family, floor, np.random.default_rng(K))]
+        else:
+            starts = [partial(self._hierarchy.parameters, K, family, floor), *drawn]
+        return [keep_known(start, self._incomplete, family, floor) for start in starts]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from bayesgmm import em
-from bayesgmm.blocks import single_threaded_blas
+from bayesgmm.completion import check_known_labels, completed, keep_known
 from bayesgmm.conjugate import conjugate_prior
 from bayesgmm.covariance import CovarianceFamily, check_dimension, covariance_family
 from bayesgmm.fitted import FittedMixture, header, most_probable
@@ -20,6 +20,7 @@ from bayesgmm.observations import Observations, as_observations, check_component
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.search import search
 from bayesgmm.starting import Start
+from bayesgmm.threads import single_threaded_blas
 
 GIVEN_BY = {"weights": "`weights_init`", "means": "`means_init`", "covariances": "`precisions_init`"}
 """What may be frozen, and the argument that gives its values."""
@@ -49,7 +50,7 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         Relative floor: no covariance falls below this fraction of the data's own column variances. A fit above the
         floor is the exact maximum of the likelihood. 0 removes the floor: a collapse is then an error.
     max_iter : int
-        Most E-steps per start.
+        Most E-steps per start, each with its M-step.
     n_init : int
         Number of starts. Each runs a short way, the three with the highest likelihood go on, and the best admissible
         fit is kept.
@@ -95,9 +96,12 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     n_iter_ : int
         E-steps of the kept fit.
     lower_bound_ : float
-        Log-likelihood per unit of row weight, natural logarithm, of the kept fit; `lower_bounds_` at each E-step.
+        Log-likelihood per unit of row weight, natural logarithm, at the last E-step of the kept fit; `lower_bounds_` at
+        each. Where `max_iter` ended the fit, one M-step came after, and `score` is no lower.
     n_starts_, n_starts_ended_, n_starts_at_best_ : int
         Starts tried, those of them run to their end, and those of these that reached the optimum that is kept.
+    label_names_ : tuple of str or None
+        Names of components 0, 1, ..., where `known_labels` were names.
     n_parameters_ : int
         Free parameters: K - 1 weights, K D means and the covariances of the family, less what is frozen.
 
@@ -149,16 +153,31 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         self.frozen = frozen
         self.prior = prior
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, errors: Any = None, known_labels: Any = None
+    ) -> Self:
         """Estimate the parameters by EM.
 
         Parameters
         ----------
         X : table
-            (N, D): ndarray, DataFrame (pandas, polars), DataArray.
+            (N, D): ndarray, DataFrame (pandas, polars), DataArray. NaN (or pandas' NA, or a masked value) stands for a
+            missing value: the likelihood is that of the values there are.
         y : ignored
         sample_weight : (N,) array, optional
             Non-negative; an integer weight counts as that many equal rows.
+        errors : (D,), (N, D) or (N, D, D) array, optional
+            Variances of the measurement errors, in squared units, of each feature or each value; or a covariance for
+            each row. The mixture is then that of the underlying values (Bovy, Hogg & Roweis 2011).
+        known_labels : (N,) array, optional
+            Component of the rows for which it is known: whole numbers from 0, with -1 or NaN for the others; or names,
+            with None or NaN for the others, whose components follow their alphabetical order (``label_names_``).
 
         Raises
         ------
@@ -167,27 +186,28 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         em.CollapseError
             When a component loses its spread and `reg_covar` is 0; the component and its rows are named.
         """
-        self._fit(X, sample_weight)
+        self._fit(as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels))
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row, (N,)."""
-        return most_probable(self._fit(X, sample_weight), self._parameters)
+        return most_probable(self._fit(as_observations(X, weights=sample_weight)), self._parameters)
 
     def _fit(
-        self, X: Any, sample_weight: Any, starts: Sequence[Callable[[], MixtureParameters]] | None = None
+        self, observations: Observations, starts: Sequence[Callable[[], MixtureParameters]] | None = None
     ) -> Observations:
         """Fit from the start that the settings ask for, or from `starts`, which `compare` shares between models."""
         family = self._check_settings()
-        observations = as_observations(X, weights=sample_weight)
         validate_data(self, header(observations), skip_check_array=True)
         check_components(observations, self.n_components)
+        check_known_labels(observations, self.n_components)
         check_dimension(family, observations.n_features)
         floor = self.reg_covar * family.floor_variances(observations.variances) / observations.scale**2
         random_state = check_random_state(self.random_state)
         seeds = np.random.SeedSequence(random_state.randint(2**31 - 1, size=4).tolist())
+        reached = None
         if starts is None:
-            requested = self._requested_start()
+            requested, reached = self._requested_start(), self._reached(observations)
             requested.check(observations, self.n_components, family)
             given = requested.given | ({"weights", "means", "covariances"} if requested.is_mixture else set())
             if missing := sorted(set(self.frozen) - given):
@@ -195,7 +215,9 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
                     f"`frozen` holds {missing} at values that the start must give, and it does not: pass "
                     f"{', '.join(GIVEN_BY[name] for name in missing)}, or a fitted mixture as `init_params`."
                 )
-            starts = requested.starts(observations, self.n_components, family, floor, seeds, self.n_init)
+            starts = requested.starts(completed(observations), self.n_components, family, floor, seeds, self.n_init)
+            if not requested.is_mixture:
+                starts = [keep_known(start, observations, family, floor) for start in starts]
         with single_threaded_blas():
             try:
                 found = search(
@@ -208,11 +230,13 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
                     accelerated=self.acceleration is not None,
                     frozen=frozenset(self.frozen),
                     prior=conjugate_prior(observations, self.n_components) if self.prior else None,
+                    reached=reached,
                 )
             except em.CollapseError as error:
                 raise self._with_rows(error, observations) from None
         self.n_starts_, self.n_starts_ended_, self.n_starts_at_best_ = found.n_starts, found.n_ended, found.n_at_best
         best = found.best
+        self.label_names_ = observations.label_names
         self._feature_names, self._units = observations.feature_names, observations.units
         self._keep(best, observations, family)
         self._sampler = np.random.default_rng(seeds.spawn(1)[0])
@@ -241,6 +265,13 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
             return Start(self._parameters)
         origin = self.init_params.parameters_ if isinstance(self.init_params, GaussianMixture) else self.init_params
         return Start(origin, self.weights_init, self.means_init, self.precisions_init)
+
+    def _reached(self, observations: Observations) -> float | None:
+        """Return the log-likelihood at the last E-step of the fit that `warm_start` goes on from."""
+        bound = self.__dict__.get("lower_bound_", np.nan)
+        if not self.warm_start or self.prior or not np.isfinite(bound):
+            return None
+        return float(bound) * observations.total_weight
 
     def _keep(self, result: em.EMResult, observations: Observations, family: CovarianceFamily) -> None:
         self._set_parameters(observations.from_standard(result.parameters), family)

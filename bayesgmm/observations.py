@@ -9,16 +9,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesgmm.checking import (
+    check_errors,
+    check_labels,
+    check_not_constant,
+    check_shape,
+    check_weights,
+    column_moments,
+    find_missing,
+    name_rows,
+    row_slices,
+)
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.tables import DataError, default_names, read_table
-
-BLOCK_ROWS = 8192
 
 MOST_VARIANCE = 1e200
 """Columns with more variance than this, or less than its inverse, overflow when squared or inverted."""
 
 
-MOST_ROWS_NAMED = 6
+LEAST_SHARE_OF_VARIANCE = 0.1
+"""Smallest eigenvalue of a correlation matrix that missing values or errors have spoilt, after its repair."""
 
 MOST_SPREADS = 1e75
 """Rows further from a mixture than this many of its spreads overflow when squared and divided by a small variance."""
@@ -49,9 +59,14 @@ class Observations:
         Label of each row; an index, because a range of a million numbers takes no memory as one.
     weights : (N,) float64, non-negative, or None
         Row weights; None is one for each row.
-    missing, errors, known_labels : None
-        Places of what else can hide a part of the complete data: missing patterns, measurement-error covariances and
-        known components. This version fits complete, exact, unlabelled rows; `as_observations` refuses anything else.
+    missing : (N, D) bool or None
+        Which values are missing; they are NaN in `values`. No row is wholly missing.
+    errors : (N, D) or (N, D, D) float64, or None
+        Variances or covariances of the measurement errors, in squared units; zero where a value is exact.
+    known_labels : (N,) int64 or None
+        Component of each row whose component is known, -1 for the others.
+    label_names : tuple of str or None
+        Names of the known components 0, 1, ..., where they have names.
     """
 
     values: np.ndarray
@@ -63,9 +78,15 @@ class Observations:
     named: bool
     row_labels: pd.Index
     weights: np.ndarray | None = None
-    missing: None = None
-    errors: None = None
-    known_labels: None = None
+    missing: np.ndarray | None = None
+    errors: np.ndarray | None = None
+    known_labels: np.ndarray | None = None
+    label_names: tuple[str, ...] | None = None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether some rows hide more of the complete data than their component, or less."""
+        return not (self.missing is None and self.errors is None and self.known_labels is None)
 
     @property
     def n_rows(self) -> int:
@@ -101,7 +122,7 @@ class Observations:
         out *= 1.0 / self.scale
         return out
 
-    def block_weights(self, rows: slice) -> np.ndarray | None:
+    def block_weights(self, rows: slice | np.ndarray) -> np.ndarray | None:
         """Weights of some rows, (B,), or None where every row counts once."""
         return None if self.weights is None else self.weights[rows]
 
@@ -115,71 +136,89 @@ class Observations:
 
     def name_rows(self, chosen: np.ndarray) -> str:
         """Name the rows of a mask (N,), the first few of them, for a message."""
-        labels = [str(label) for label in self.row_labels[chosen][:MOST_ROWS_NAMED]]
-        more = int(chosen.sum()) - len(labels)
-        return f"rows {', '.join(labels)}" + (f" and {more} more" if more > 0 else "")
+        return name_rows(self.row_labels, chosen)
 
     def take(self, index: np.ndarray) -> "Observations":
         """Return some of the rows, seen from the same shift and scale."""
-        weights = None if self.weights is None else self.weights[index]
-        return replace(self, values=self.values[index], row_labels=self.row_labels[index], weights=weights)
+
+        def some(part: np.ndarray | None) -> np.ndarray | None:
+            return None if part is None else part[index]
+
+        return replace(
+            self,
+            values=self.values[index],
+            row_labels=self.row_labels[index],
+            weights=some(self.weights),
+            missing=some(self.missing),
+            errors=some(self.errors),
+            known_labels=some(self.known_labels),
+        )
 
     def unweighted(self) -> "Observations":
         """Return the same rows, each counting once."""
         return replace(self, weights=None)
 
     def covariance(self) -> np.ndarray:
-        """Weighted covariance of the rows (divisor N), (D, D), in squared units."""
-        total = np.zeros((self.n_features, self.n_features))
+        """Weighted covariance of the rows (divisor N), (D, D), in squared units.
+
+        Where values are missing: of the pairs there are, about the column means. Measurement errors are taken off. What
+        that leaves is made positive definite, no correlation matrix of it with an eigenvalue below a tenth.
+        """
+        D = self.n_features
+        total, pairs = np.zeros((D, D)), np.zeros((D, D))
         for rows in row_slices(self.n_rows):
             centred = self.values[rows] - self.shift
             weights = self.block_weights(rows)
+            if self.missing is not None:
+                seen = (~self.missing[rows]).astype(np.float64)
+                centred = np.where(self.missing[rows], 0.0, centred)
+                pairs += seen.T @ (seen if weights is None else seen * weights[:, None])
             total += centred.T @ (centred if weights is None else centred * weights[:, None])
-        return total / self.total_weight
+        if self.missing is None and self.errors is None:
+            return total / self.total_weight
+        sd = np.sqrt(self.variances)
+        covariance = total / (self.total_weight if self.missing is None else np.maximum(pairs, 1.0))
+        if self.errors is not None:
+            mean_error = np.average(self.errors, axis=0, weights=self.weights)
+            covariance = covariance - (np.diag(mean_error) if mean_error.ndim == 1 else mean_error)
+        values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
+        repaired = (vectors * np.maximum(values, LEAST_SHARE_OF_VARIANCE)) @ vectors.T
+        return 0.5 * (repaired + repaired.T) * np.outer(sd, sd)
 
 
-def row_slices(n_rows: int, block_rows: int = BLOCK_ROWS) -> list[slice]:
-    """Consecutive slices of at most `block_rows` that cover `n_rows` rows."""
-    return [slice(start, min(start + block_rows, n_rows)) for start in range(0, n_rows, block_rows)]
-
-
-def as_observations(
-    X: Any,
-    *,
-    weights: Any = None,
-    missing: None = None,
-    errors: None = None,
-    known_labels: None = None,
-) -> Observations:
+def as_observations(X: Any, *, weights: Any = None, errors: Any = None, known_labels: Any = None) -> Observations:
     """Read a table of any kind, check it, and choose its shift and scale.
 
     Parameters
     ----------
     X : array, DataFrame (pandas or polars), Series, DataArray or Observations
-        (N, D) complete, finite, real numbers. A 1-D Series or DataArray is one feature.
+        (N, D) real numbers; NaN, a missing value of pandas or a masked one stands for a value that is not known. A 1-D
+        Series or DataArray is one feature.
     weights : (N,) array, optional
         Non-negative row weights; an integer weight counts as that many equal rows.
-    missing, errors, known_labels : None
-        Reserved: this version takes complete, exact and unlabelled rows only.
+    errors : (D,), (N, D) or (N, D, D) array, optional
+        Variances of the measurement errors, in squared units: of each feature, or of each value; or a covariance for
+        each row. The mixture is then that of the underlying, exact values.
+    known_labels : (N,) array, optional
+        Component of the rows whose component is known: whole numbers from 0, with -1 or NaN for the others; or names,
+        with None or NaN for the others. Components follow the names' alphabetical order.
 
     Raises
     ------
     DataError
         Naming the column or the row that cannot be used.
     """
-    for name, given in (("missing", missing), ("errors", errors), ("known_labels", known_labels)):
-        if given is not None:
-            raise DataError(f"`{name}` was given; mixtures here take complete, exact, unlabelled rows: leave it out.")
     if isinstance(X, Observations):
-        if weights is not None:
-            raise DataError("row weights were given with observations, which carry their own: give them once.")
+        for name, part in (("row weights", weights), ("errors", errors), ("known labels", known_labels)):
+            if part is not None:
+                raise DataError(f"{name} were given with observations, which carry their own: give them once.")
         return X
     values, names, named, units, row_labels = read_table(X)
-    _check_shape(values)
-    _check_finite(values, names, row_labels)
-    row_weights = None if weights is None else _check_weights(weights, len(values))
-    _check_not_constant(values, names, row_weights)
-    shift, variances = _moments(values, row_weights)
+    check_shape(values)
+    missing = find_missing(values, names, row_labels)
+    row_weights = None if weights is None else check_weights(weights, len(values))
+    check_not_constant(values, names, row_weights)
+    shift, variances = column_moments(values, row_weights, missing)
     for name, variance in zip(names, variances, strict=True):
         if not 1 / MOST_VARIANCE < variance < MOST_VARIANCE:
             raise DataError(
@@ -187,11 +226,27 @@ def as_observations(
                 "rescale the column (change its unit)."
             )
     scale = float(np.sqrt(variances.mean()))
-    return Observations(values, shift, scale, variances, names, units, named, row_labels, row_weights)
+    row_errors = None if errors is None else check_errors(errors, values, missing, names, row_labels)
+    known, label_names = (None, None) if known_labels is None else check_labels(known_labels, len(values), row_labels)
+    return Observations(
+        values,
+        shift,
+        scale,
+        variances,
+        names,
+        units,
+        named,
+        row_labels,
+        row_weights,
+        missing,
+        row_errors,
+        known,
+        label_names,
+    )
 
 
 def as_new_observations(
-    X: Any, parameters: MixtureParameters, feature_names: tuple[str, ...], *, weights: Any = None
+    X: Any, parameters: MixtureParameters, feature_names: tuple[str, ...], *, weights: Any = None, errors: Any = None
 ) -> Observations:
     """Read rows to be seen by a mixture that exists: they may be few, or constant.
 
@@ -201,25 +256,28 @@ def as_new_observations(
     Parameters
     ----------
     X : table
-        (N, D), with the features of the mixture in their order.
+        (N, D), with the features of the mixture in their order; NaN where a value is missing.
     parameters : MixtureParameters
         In the units of the data; leading batch dimensions are allowed.
     feature_names : tuple of D str
         Features the mixture was fitted to; checked where X has names.
+    weights, errors : optional
+        As for `as_observations`.
 
     Raises
     ------
     DataError
-        When the features differ, or a value is missing or infinite.
+        When the features differ, a value is infinite, or a row has no value at all.
     """
     if isinstance(X, Observations):
         _check_features(X.feature_names, feature_names, named=X.named)
         return X
     values, names, named, units, row_labels = read_table(X)
     _check_features(names, feature_names, named=named)
-    _check_shape(values)
-    _check_finite(values, names, row_labels)
-    row_weights = None if weights is None else _check_weights(weights, len(values))
+    check_shape(values)
+    missing = find_missing(values, names, row_labels, whole_columns=True)
+    row_weights = None if weights is None else check_weights(weights, len(values))
+    row_errors = None if errors is None else check_errors(errors, values, missing, names, row_labels)
     flat = parameters.flat()
     centre = np.einsum("sk,skd->sd", flat.weights, flat.means)
     variances = np.einsum("sk,skdd->sd", flat.weights, flat.covariances)
@@ -227,7 +285,9 @@ def as_new_observations(
     scale = float(np.sqrt(variances.mean()))
     shift = centre.mean(axis=0)
     _check_within_reach(values, shift, scale, names, row_labels)
-    return Observations(values, shift, scale, variances, feature_names, units, named, row_labels, row_weights)
+    return Observations(
+        values, shift, scale, variances, feature_names, units, named, row_labels, row_weights, missing, row_errors
+    )
 
 
 def check_components(observations: Observations, n_components: int) -> None:
@@ -258,61 +318,19 @@ def check_components(observations: Observations, n_components: int) -> None:
     )
 
 
-def _check_shape(values: np.ndarray) -> None:
-    N, D = values.shape
-    if D == 0:
-        raise DataError(f"0 feature(s) (shape={values.shape}) while a minimum of 1 is required: pass a numeric column.")
-    if N == 0:
-        raise DataError(f"0 sample(s) (shape={values.shape}) while a minimum of 1 is required: the table has no rows.")
-
-
-def _check_finite(values: np.ndarray, names: tuple[str, ...], row_labels: pd.Index) -> None:
-    if values.dtype.kind != "f":
-        return
-    for rows in row_slices(len(values)):
-        bad = ~np.isfinite(values[rows])
-        if bad.any():
-            n, j = (int(i) for i in np.argwhere(bad)[0])
-            found = "NaN" if np.isnan(values[rows][n, j]) else "infinity"
-            total = sum(int((~np.isfinite(values[r, j])).sum()) for r in row_slices(len(values)))
-            raise DataError(
-                f"Input X contains {found}: column {names[j]!r}, row {row_labels[rows.start + n]} "
-                f"({total} such value{'s' if total > 1 else ''} in this column). Mixtures need complete, finite rows: "
-                "drop those rows or impute them first."
-            )
-
-
 def _check_within_reach(
     values: np.ndarray, shift: np.ndarray, scale: float, names: tuple[str, ...], row_labels: pd.Index
 ) -> None:
     """Refuse rows so far away that squared distances overflow."""
     with np.errstate(over="ignore"):
-        furthest = np.maximum(values.max(axis=0) - shift, shift - values.min(axis=0)) / scale
+        furthest = np.fmax(np.fmax.reduce(values) - shift, shift - np.fmin.reduce(values)) / scale
     if (furthest > MOST_SPREADS).any():
-        j = int(np.argmax(furthest))
-        n = int(np.argmax(np.abs(values[:, j] - shift[j])))
+        j = int(np.nanargmax(furthest))
+        n = int(np.nanargmax(np.abs(values[:, j] - shift[j])))
         raise DataError(
             f"column {names[j]!r}, row {row_labels[n]}: {values[n, j]:g} is {furthest[j]:.0e} spreads away, "
             "and double precision has no density there: check the value."
         )
-
-
-def _check_weights(weights: Any, n_rows: int) -> np.ndarray:
-    try:
-        weights = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"row weights (`sample_weight`) must be numbers ({error}).") from None
-    if weights.ndim == 0:
-        weights = np.full(n_rows, float(weights))
-    if weights.shape != (n_rows,):
-        raise DataError(f"sample_weight.shape == {weights.shape}, expected ({n_rows},): one weight for each row.")
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        n = int(np.argmax(bad))
-        raise DataError(f"weights must be finite and not negative, received {weights[n]} in row {n}.")
-    if not weights.any():
-        raise DataError("every weight is zero: at least one row must count.")
-    return weights
 
 
 def _check_features(names: tuple[str, ...], expected: tuple[str, ...], *, named: bool) -> None:
@@ -327,35 +345,3 @@ def _check_features(names: tuple[str, ...], expected: tuple[str, ...], *, named:
             f"the columns are {list(names)}, but the mixture was fitted to {list(expected)}: "
             "pass the same columns in the same order."
         )
-
-
-def _check_not_constant(values: np.ndarray, names: tuple[str, ...], weights: np.ndarray | None) -> None:
-    n_rows = len(values) if weights is None else np.count_nonzero(weights)
-    if n_rows < 2:
-        raise DataError("n_samples = 1 (1 sample): a mixture needs at least 2 rows to have a spread.")
-    lowest, highest = np.full(values.shape[1], np.inf), np.full(values.shape[1], -np.inf)
-    for rows in row_slices(len(values)):
-        block = values[rows] if weights is None else values[rows][weights[rows] > 0]
-        if len(block):
-            np.minimum(lowest, block.min(axis=0), out=lowest)
-            np.maximum(highest, block.max(axis=0), out=highest)
-    for j, (low, high) in enumerate(zip(lowest, highest, strict=True)):
-        if low == high:
-            raise DataError(f"column {names[j]!r} is constant (every value is {low}): it has no density; leave it out.")
-
-
-def _moments(values: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted column means and variances in two passes, without a copy of the data."""
-    total = float(len(values)) if weights is None else float(weights.sum())
-    origin = values[0].astype(np.float64)
-
-    def mean_about(center: np.ndarray, power: int) -> np.ndarray:
-        sums = np.zeros(values.shape[1])
-        with np.errstate(over="ignore"):
-            for rows in row_slices(len(values)):
-                block = (values[rows] - center) ** power
-                sums += block.sum(axis=0) if weights is None else weights[rows] @ block
-        return sums / total
-
-    mean = origin + mean_about(origin, 1)
-    return mean, mean_about(mean, 2)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from bayesgmm import blocks, em
+from bayesgmm import complete, em
 from bayesgmm.compare import compare
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
 from bayesgmm.observations import MOST_SPREADS
@@ -23,7 +23,7 @@ def no_work(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("work began before the input was checked")
 
-    monkeypatch.setattr(blocks, "_over_chunks", refuse)
+    monkeypatch.setattr(complete, "_over_chunks", refuse)
     monkeypatch.setattr("bayesgmm.starting.from_method", refuse)
 
 
@@ -33,8 +33,15 @@ def with_value(value):
     return frame
 
 
+def with_row(value):
+    frame = GOOD.copy()
+    frame.loc[7] = value
+    return frame
+
+
 DATA = {
-    "NaN": (with_value(np.nan), "NaN: column 'width', row 7"),
+    "a row of NaN": (with_row(np.nan), "row 7 of X have no value at all"),
+    "a column of NaN": (GOOD.assign(width=np.nan), "column 'width' has no value at all"),
     "infinity": (with_value(np.inf), "infinity: column 'width', row 7"),
     "text": (GOOD.assign(species="setosa"), "column 'species' is not numeric.*'setosa'"),
     "constant": (GOOD.assign(site=4), "column 'site' is constant"),
@@ -109,7 +116,7 @@ def test_wrong_weights_are_refused(weights, no_work):
 def test_new_rows_are_checked_like_old_ones(call):
     mixture = GaussianMixture(2, random_state=0).fit(GOOD)
     for X, message in (
-        (with_value(np.nan), "NaN: column 'width', row 7"),
+        (with_row(np.nan), "row 7 of X have no value at all"),
         (GOOD[["width", "length"]], "same order"),
         (GOOD.assign(more=1.0), "X has 3 features, but GaussianMixture is expecting 2 features"),
     ):

@@ -1,8 +1,4 @@
-"""One pass over many blocks and threads is one pass over all rows at once, to the last bit whatever the threads."""
-
-import multiprocessing
-import threading
-from itertools import pairwise
+"""The verbs over all rows: complete data goes the fast way, rows that hide more the other, and both mean the same."""
 
 import numpy as np
 import pytest
@@ -11,73 +7,68 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 
-from bayesgmm import blocks
-from bayesgmm.blocks import available_cores, expected_statistics, for_each_block, map_rows
+from bayesgmm import blocks, complete, incomplete
+from bayesgmm.blocks import expected_statistics, for_each_block, map_rows
 from bayesgmm.observations import as_observations
 from tests import oracle
 from tests.strategies import problems, random_mixture, random_rows
 
-THREADS = (1, 2, 3, 8)
+FIELDS = ("log_likelihood", "N", "S1", "S2")
 
 
-def large_problem(rng, *, D=3, K=4, N=30_000):
-    observations = as_observations(random_rows(rng, N, D))
-    return observations, random_mixture(rng, K, D)
+def hidden(kind, X):
+    """What each kind of row adds to a complete table."""
+    if kind == "missing":
+        X = X.copy()
+        X[3, 1] = np.nan
+        return X, {}
+    if kind == "errors":
+        return X, {"errors": np.full(X.shape, 0.1)}
+    return X, {"known_labels": np.where(np.arange(len(X)) == 5, 1, -1)}
 
 
-@pytest.mark.parametrize("diagonal", [False, True])
-@pytest.mark.parametrize("far", [False, True], ids=["natural", "residual"])
-def test_statistics_do_not_depend_on_the_number_of_threads(rng, diagonal, far):
-    observations, standard = large_problem(rng)
-    if diagonal:
-        standard = random_mixture(rng, 4, 3, diagonal=True)
-    if far:
-        standard = standard.affine(np.full(3, -1e5), 1.0)
-    results = [expected_statistics(observations, standard, diagonal=diagonal, n_threads=n) for n in THREADS]
-    for other in results[1:]:
-        assert other.log_likelihood == results[0].log_likelihood
-        for field in ("N", "S1", "S2"):
-            assert_array_equal(getattr(other, field), getattr(results[0], field))
+def logs(verb, observations, parameters):
+    out = np.empty((observations.n_rows, 2))
+
+    def keep(rows, log_joint):
+        out[rows] = log_joint.T
+
+    verb(keep, observations, parameters)
+    return out
 
 
-def test_rows_do_not_depend_on_the_number_of_threads(rng):
-    observations, standard = large_problem(rng)
+@pytest.mark.parametrize("kind", ["complete", "missing", "errors", "known"])
+def test_rows_go_to_the_pass_that_knows_them(rng, kind, monkeypatch):
+    X, more = (random_rows(rng, 40, 3), {}) if kind == "complete" else hidden(kind, random_rows(rng, 40, 3))
+    observations, standard = as_observations(X, **more), random_mixture(rng, 2, 3)
+    right, wrong = (complete, incomplete) if kind == "complete" else (incomplete, complete)
     parameters = observations.from_standard(standard)
+    expected = right.expected_statistics(observations, standard)
+    by_block = logs(right.for_each_block, observations, parameters)
 
-    def collect(n_threads):
-        out = np.empty((observations.n_rows, 4))
+    def refuse(*arguments, **settings):
+        raise AssertionError("the other pass was called")
 
-        def keep(rows, log_joint):
-            out[rows] = log_joint.T
-
-        for_each_block(keep, observations, parameters, n_threads=n_threads)
-        return out
-
-    first = collect(1)
-    for n_threads in THREADS[1:]:
-        assert_array_equal(collect(n_threads), first)
-    sample = slice(0, 30_000, 997)
-    assert_allclose(first[sample], oracle.log_joint(observations.values[sample], parameters), rtol=1e-9, atol=1e-8)
+    # the passes themselves call helpers of the other module, never its verbs
+    monkeypatch.setattr(blocks, wrong.__name__.rpartition(".")[2], type("Other", (), dict.fromkeys(VERBS, refuse)))
+    found = expected_statistics(observations, standard)
+    for field in FIELDS:
+        assert_array_equal(getattr(found, field), getattr(expected, field))
+    assert_array_equal(logs(for_each_block, observations, parameters), by_block)
 
 
-def test_statistics_of_many_blocks_are_those_of_one(rng, monkeypatch):
-    observations, standard = large_problem(rng, N=5000)
-    usual = expected_statistics(observations, standard)
-    monkeypatch.setattr(blocks, "BLOCK_FLOATS", 2**40)
-    blocks._chunks.cache_clear()
-    whole = expected_statistics(observations, standard)
-    assert_allclose(usual.log_likelihood, whole.log_likelihood, rtol=1e-13)
-    assert_allclose(usual.S2, whole.S2, rtol=1e-11)
+VERBS = ("expected_statistics", "for_each_block")
 
 
-@given(n_rows=st.integers(1, 10**6), block_rows=st.integers(64, 4096))
-def test_chunks_are_consecutive_blocks_that_cover_every_row(n_rows, block_rows):
-    chunks = blocks._chunks(n_rows, block_rows)
-    flat = [rows for chunk in chunks for rows in chunk]
-    assert len(chunks) <= blocks.MOST_CHUNKS
-    assert flat[0].start == 0 and flat[-1].stop == n_rows
-    assert all(a.stop == b.start for a, b in pairwise(flat))
-    assert all(0 < rows.stop - rows.start <= block_rows for rows in flat)
+def test_both_passes_agree_on_complete_rows(rng):
+    """Errors too small to matter turn the same rows over to the other pass."""
+    X, standard = random_rows(rng, 200, 3), random_mixture(rng, 2, 3)
+    here, there = as_observations(X), as_observations(X, errors=np.full(X.shape, 1e-14))
+    a, b = expected_statistics(here, standard), expected_statistics(there, standard)
+    for field in FIELDS:
+        assert_allclose(getattr(b, field), getattr(a, field), rtol=1e-9, atol=1e-9)
+    p = here.from_standard(standard)
+    assert_allclose(logs(for_each_block, there, p), logs(for_each_block, here, p), rtol=1e-9, atol=1e-9)
 
 
 @given(problem=problems(max_rows=50), S=st.integers(1, 5))
@@ -99,50 +90,3 @@ def test_mapped_rows_are_in_the_units_of_the_data_and_in_order(problem):
     assert_allclose(found, oracle.log_density(observations.values, parameters), rtol=1e-9, atol=1e-8)
     labels = map_rows(lambda a: a.argmax(axis=0), observations, parameters, dtype=np.intp)
     assert labels.dtype == np.intp
-
-
-def test_an_error_in_a_thread_comes_out(rng):
-    observations, standard = large_problem(rng)
-
-    def fail(rows, log_joint):
-        raise LookupError(threading.current_thread().name)
-
-    with pytest.raises(LookupError):
-        for_each_block(fail, observations, observations.from_standard(standard), n_threads=2)
-
-
-def test_passes_from_several_threads_at_once_do_not_disturb_each_other(rng):
-    observations, standard = large_problem(rng)
-    expected = expected_statistics(observations, standard, n_threads=1)
-    found = []
-    callers = [
-        threading.Thread(target=lambda: found.append(expected_statistics(observations, standard, n_threads=2)))
-        for _ in range(4)
-    ]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    assert [result.log_likelihood for result in found] == [expected.log_likelihood] * 4
-
-
-def _child(connection, observations, standard):
-    connection.send(expected_statistics(observations, standard, n_threads=2).log_likelihood)
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_starts_threads_of_its_own(rng):
-    observations, standard = large_problem(rng)
-    expected = expected_statistics(observations, standard, n_threads=2)
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-    child = context.Process(target=_child, args=(there, observations, standard))
-    child.start()
-    assert here.poll(20), "the child hangs: it waits for threads that only its parent has"
-    assert here.recv() == expected.log_likelihood
-    child.join(5)
-
-
-def test_there_is_a_core_to_run_on():
-    assert available_cores() >= 1

@@ -37,7 +37,8 @@ def test_each_row_is_the_fit_one_makes_by_hand(faithful):
         assert_allclose([row.bic, row.aic, row.icl], [fit.bic(X), fit.aic(X), fit.icl(X)], rtol=1e-12)
         assert_allclose(row.loglik, fit.score(X) * len(X), rtol=1e-12)
         assert_allclose(row.smallest_component, fit.weights_.min() * len(X), rtol=1e-12)
-        assert (row.n_parameters, row.n_iter, row.status) == (fit.n_parameters_, fit.n_iter_, fit.status_.value)
+        assert (row.n_parameters, row.n_iter) == (fit.n_parameters_, fit.n_iter_)
+        assert row.status == fit.status_.value or (row.converged and not row.admissible)
         assert (row.converged, row.admissible) == (fit.converged_, fit.admissible_)
     assert found.table["n_starts"].tolist() == [1 if k == 1 else 2 for k in found.table["n_components"]]
     assert found.table["starts_at_best"].between(0.5, 1.0).all()
@@ -66,6 +67,18 @@ def test_an_inadmissible_fit_never_wins():
     assert found.best().n_components == 1
 
 
+def test_every_model_of_fewer_rows_than_columns_is_admissible_or_says_why_not():
+    X = np.random.default_rng(0).normal(size=(30, 50))
+    found = compare(X, [1, 2], n_init=2, random_state=0)
+    assert len(found.table) == 28
+    for row in found.table.itertuples():
+        pooled = row.covariance_type in ("EII", "EEI")
+        assert row.admissible == (pooled and row.smallest_component > 1), row.covariance_type
+        assert row.admissible or "floor" in row.status or "too few for 50 features" in row.status, row.covariance_type
+    alone = found.table.set_index(["covariance_type", "n_components"]).loc[("spherical", 1)]
+    assert alone["converged"] and "expects 30 rows: too few for 50 features" in alone["status"]
+
+
 def test_without_an_admissible_fit_there_is_no_best():
     X = np.repeat(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 4, axis=0)
     found = compare(X, 3, covariance_type="full", random_state=0, n_init=1)
@@ -81,12 +94,12 @@ def test_finds_the_clusters_that_are_there():
     assert (best.n_components, best.covariance_type) == (3, "spherical")
 
 
-@pytest.mark.parametrize("name", ["faithful", "iris"])
-def test_the_whole_grid_meets_or_beats_mclusts_best_bic(name, truth):
-    """From our own starts; the fit that does it is admissible."""
+@pytest.mark.parametrize(("name", "most"), [("faithful", 5), ("iris", 9)])
+def test_every_family_meets_or_beats_mclusts_best_bic(name, most, truth):
+    """From our own starts; the fit that does it is admissible. mclust looked at 1 to 9, and found 3 and 2 the best."""
     theirs = pd.read_csv(truth / "mclust" / f"{name}_all_models.csv")["bic_mclust"].max()
-    found = compare(load_dataset(name), range(1, 10), n_init=2, random_state=0)
-    assert len(found.table) == 14 * 9
+    found = compare(load_dataset(name), range(1, most + 1), n_init=2, random_state=0)
+    assert len(found.table) == 14 * most
     best = found.table[found.table["admissible"]].nsmallest(1, "bic").iloc[0]
     assert best["bic"] <= -theirs + 1e-6
     assert found.best() is found.fits[best["covariance_type"], best["n_components"]]

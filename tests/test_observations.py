@@ -127,9 +127,9 @@ def with_value(value):
 
 
 REFUSED = {
-    "NaN": (with_value(np.nan), "contains NaN: column 'width', row r .1 such value in this column."),
     "infinity": (with_value(-np.inf), "contains infinity: column 'width', row r"),
-    "NaN in an array": (np.where(GOOD == 9, np.nan, GOOD), "contains NaN: column 'x1', row 2"),
+    "a row of NaN": (np.where(np.arange(4)[:, None] == 2, np.nan, GOOD), "row 2 of X have no value at all"),
+    "a column of NaN": (np.where(np.arange(2) == 1, np.nan, GOOD), "column 'x1' has no value at all"),
     "constant": (pd.DataFrame(GOOD).assign(c=7), "column 'c' is constant .every value is 7"),
     "no rows": (GOOD[:0], r"0 sample\(s\).*no rows"),
     "no columns": (GOOD[:, :0], r"0 feature\(s\)"),
@@ -170,11 +170,52 @@ def test_a_single_weight_is_every_rows():
     assert_array_equal(as_observations(GOOD, weights=2).weights, np.full(4, 2.0))
 
 
-@pytest.mark.parametrize("name", ["missing", "errors", "known_labels"])
-def test_what_a_later_version_will_take_has_its_place_and_is_refused(name):
-    assert getattr(as_observations(GOOD), name) is None
-    with pytest.raises(DataError, match=f"`{name}` was given"):
-        as_observations(GOOD, **{name: np.zeros(4)})
+def test_missing_values_are_marked_and_moments_are_of_the_others():
+    X = np.where(GOOD == GOOD[1, 0], np.nan, GOOD)
+    observations = as_observations(X)
+    assert_array_equal(observations.missing, np.isnan(X))
+    assert_allclose(observations.shift, np.nanmean(X, axis=0))
+    assert_allclose(observations.variances, np.nanvar(X, axis=0))
+    assert observations.incomplete
+    assert not as_observations(GOOD).incomplete
+    assert np.linalg.eigvalsh(observations.covariance())[0] > 0
+
+
+WRONG_ERRORS = {
+    "negative": (np.where(np.arange(8).reshape(4, 2) == 5, -1.0, 1.0), "error variance of column 'x1', row 2, is -1"),
+    "NaN": (np.where(np.arange(8).reshape(4, 2) == 2, np.nan, 1.0), "column 'x0', row 1, is nan"),
+    "too short": (np.ones((3, 2)), r"received shape \(3, 2\)"),
+    "not positive": (np.broadcast_to([[1.0, 2.0], [2.0, 1.0]], (4, 2, 2)), "rows 0, 1, 2, 3 is not positive semidef"),
+    "not symmetric": (np.broadcast_to([[1.0, 0.5], [0.0, 1.0]], (4, 2, 2)), "not symmetric"),
+    "text": ([["a", "b"]] * 4, "`errors` must be numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_ERRORS)
+def test_errors_that_are_no_covariances_are_refused(kind):
+    errors, message = WRONG_ERRORS[kind]
+    with pytest.raises(DataError, match=message):
+        as_observations(GOOD, errors=errors)
+
+
+def test_errors_of_a_feature_are_those_of_every_row():
+    assert_array_equal(as_observations(GOOD, errors=[1.0, 4.0]).errors, np.tile([1.0, 4.0], (4, 1)))
+    assert as_observations(GOOD, errors=np.zeros((4, 2))).errors is None
+
+
+def test_known_labels_are_numbers_or_names():
+    assert_array_equal(as_observations(GOOD, known_labels=[1, -1, np.nan, 0]).known_labels, [1, -1, -1, 0])
+    named = as_observations(GOOD, known_labels=["b", None, "a", "b"])
+    assert_array_equal(named.known_labels, [1, -1, 0, 1])
+    assert named.label_names == ("a", "b")
+    assert as_observations(GOOD, known_labels=[-1] * 4).known_labels is None
+    for wrong, message in (
+        ([0.5, 0, 0, 0], "label of row 0 is 0.5"),
+        ([-2, 0, 0, 0], "-2"),
+        ([0, 1], "one label for each"),
+    ):
+        with pytest.raises(DataError, match=message):
+            as_observations(GOOD, known_labels=wrong)
 
 
 def test_fewer_distinct_rows_than_components_are_refused():
@@ -208,8 +249,8 @@ def test_new_rows_may_be_few_or_constant_but_must_have_the_features():
         as_new_observations(frame[["width", "length"]], parameters, names)
     with pytest.raises(DataError, match=r"X has 1 features, but \w+ is expecting 2 features as input .length, width."):
         as_new_observations(GOOD[:, :1], parameters, names)
-    with pytest.raises(DataError, match="contains NaN: column 'width', row 2"):
-        as_new_observations(with_value(np.nan).reset_index(drop=True), parameters, names)
+    partial = as_new_observations(with_value(np.nan).reset_index(drop=True), parameters, names)
+    assert partial.missing.sum() == 1
     with pytest.raises(DataError, match="no rows"):
         as_new_observations(GOOD[:0], parameters, names)
 

@@ -1,0 +1,176 @@
+"""One pass over complete rows: a kernel verb on each block of them, over threads, added in a fixed order.
+
+The data is cut into the same chunks whatever the number of threads, and chunks are added in their order, so the same
+data gives the same numbers on one core and on many. Memory does not grow with the number of rows.
+"""
+
+import itertools
+from collections.abc import Callable
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from bayesgmm.kernel import CommonForm, Form, choose_form
+from bayesgmm.observations import Observations
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.statistics import SufficientStatistics
+from bayesgmm.threads import available_cores, pool, single_threaded_blas
+
+MOST_CHUNKS = 64
+"""A pass is cut into at most this many chunks: enough to keep threads busy, few enough to add cheaply."""
+
+BLOCK_FLOATS = 2**19
+"""A block's features and log densities take about this many numbers (4 MiB): at D = 32 the fastest of 2^15 to 2^20."""
+
+MOST_BLOCK_ROWS = 8192
+"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""
+
+THREAD_FLOATS = 2**16
+"""Below this many numbers in a whole pass, threads cost more than they save."""
+
+
+def expected_statistics(
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    diagonal: bool = False,
+    spherical: bool = False,
+    common: bool = False,
+    n_threads: int | None = None,
+) -> SufficientStatistics:
+    """One E-step: the expected sufficient statistics of all rows, O(N K F) time, memory constant in N.
+
+    Parameters
+    ----------
+    observations : Observations
+    parameters : MixtureParameters
+        One mixture, in the standard coordinates of `observations`.
+    diagonal : bool
+        Whether covariances are diagonal, so that only the diagonal of S2 is wanted.
+    spherical : bool
+        Whether they are diagonal with one variance for all features, so that only the sum of that diagonal is.
+    common : bool
+        Whether components share one covariance, so that only the sum of S2 over components is wanted.
+    n_threads : int, optional
+        All available cores by default. The numbers do not depend on it.
+    """
+    moments = (_second_moments(observations, diagonal), observations.total_weight) if common else None
+    form = choose_form(parameters, diagonal=diagonal, spherical=spherical, moments=moments)
+
+    def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
+        B = _load(observations, form, workspace, rows)
+        return form.expected_statistics(workspace, B, observations.block_weights(rows))
+
+    def chunk_sums(blocks: list[slice], workspace: np.ndarray) -> tuple[float, np.ndarray]:
+        total, sums = one_block(blocks[0], workspace)
+        for rows in blocks[1:]:
+            log_likelihood, block_sums = one_block(rows, workspace)
+            total += log_likelihood
+            sums += block_sums
+        return total, sums
+
+    results = _over_chunks(chunk_sums, observations, form, n_threads)
+    log_likelihood = sum(result[0] for result in results)
+    sums = results[0][1]
+    for _, more in results[1:]:
+        sums += more
+    N, S1, S2 = form.unpack(sums)
+    if isinstance(form, CommonForm):
+        log_likelihood += form.shared_log_likelihood
+    log_likelihood -= observations.total_weight * observations.log_jacobian
+    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale)
+
+
+_MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()
+
+
+def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:
+    """sum_n w_n y_n y_n^T in standard coordinates, or its diagonal: one pass for the life of the observations."""
+    known = _MOMENTS.setdefault(observations, {})
+    if diagonal not in known:
+        D = observations.n_features
+        eye = np.eye(D)[None]
+        anything = MixtureParameters(np.ones(1), np.zeros((1, D)), eye, eye)
+        known[diagonal] = expected_statistics(observations, anything, diagonal=diagonal).S2[0]
+    return known[diagonal]
+
+
+def for_each_block(
+    function: Callable[[slice, np.ndarray], None],
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    n_threads: int | None = None,
+) -> None:
+    """Call `function(rows, log_joint)` on every block, from several threads.
+
+    Parameters
+    ----------
+    function : callable
+        Receives the slice of rows and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B), in the units of the
+        data: leading dimensions are those of `parameters`. It may overwrite the array, must not keep it, and writes
+        what it makes of it where no other block writes.
+    parameters : MixtureParameters
+        In the units of the data; leading batch dimensions are allowed.
+    """
+    form = choose_form(observations.to_standard(parameters))
+    assert not isinstance(form, CommonForm), "it needs the moments, and has no density of one component alone"
+    log_jacobian = observations.log_jacobian
+
+    def chunk(blocks: list[slice], workspace: np.ndarray) -> None:
+        for rows in blocks:
+            log_joint = form.log_joint(workspace, _load(observations, form, workspace, rows))
+            log_joint -= log_jacobian
+            function(rows, log_joint)
+
+    _over_chunks(chunk, observations, form, n_threads)
+
+
+def _load(observations: Observations, form: Form | CommonForm, workspace: np.ndarray, rows: slice) -> int:
+    """Put the rows, standardised, where the form wants them; how many they are."""
+    B = rows.stop - rows.start
+    observations.standard_block(rows, form.standard_rows(workspace, B))
+    return B
+
+
+def _over_chunks[T](
+    function: Callable[[list[slice], np.ndarray], T],
+    observations: Observations,
+    form: Form | CommonForm,
+    n_threads: int | None,
+) -> list[T]:
+    """Results of `function(blocks, workspace)` for each chunk of consecutive blocks, in order."""
+    floats_per_row = len(form.workspace(1))
+    block_rows = max(64, min(MOST_BLOCK_ROWS, BLOCK_FLOATS // floats_per_row))
+    chunks = _chunks(observations.n_rows, block_rows)
+    if len(chunks) == 1 or observations.n_rows * floats_per_row < THREAD_FLOATS:
+        n_threads = 1
+    n_threads = min(available_cores() if n_threads is None else n_threads, len(chunks))
+    results: list[T | None] = [None] * len(chunks)
+    positions = itertools.count()
+
+    def work() -> None:
+        workspace = form.workspace(min(block_rows, observations.n_rows))
+        while (position := next(positions)) < len(chunks):
+            results[position] = function(chunks[position], workspace)
+
+    with single_threaded_blas():
+        others = [pool(n_threads).submit(work) for _ in range(n_threads - 1)]
+        work()
+        for other in others:
+            other.result()
+    return results  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=16)
+def _chunks(n_rows: int, block_rows: int) -> list[list[slice]]:
+    """Chunks of nearly equal length, each a list of nearly equal blocks."""
+    n_chunks = min(MOST_CHUNKS, -(-n_rows // block_rows))
+    edges = [n_rows * c // n_chunks for c in range(n_chunks + 1)]
+    chunks = []
+    for start, stop in itertools.pairwise(edges):
+        n_blocks = -(-(stop - start) // block_rows)
+        cuts = [start + (stop - start) * b // n_blocks for b in range(n_blocks + 1)]
+        chunks.append([slice(a, b) for a, b in itertools.pairwise(cuts)])
+    return chunks
