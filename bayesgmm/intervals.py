@@ -5,6 +5,9 @@ May import NumPy and ArviZ's statistics only.
 
 import numpy as np
 
+COMPILED_FROM = 5e7
+"""Numbers summarised by one call of a user, above which compiled forms save more time than their compilation takes."""
+
 
 def interval(draws: np.ndarray, ci_prob: float | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends over the first axis.
@@ -20,11 +23,10 @@ def interval(draws: np.ndarray, ci_prob: float | None = None) -> tuple[np.ndarra
     Returns
     -------
     lower, upper : (...) arrays
+        NaN where a draw is.
     """
-    from arviz_base import rcParams
-
     ci_prob = check_ci_prob(ci_prob)
-    if rcParams["stats.ci_kind"] == "eti":
+    if equal_tailed():
         tail = (1 - ci_prob) / 2
         lower, upper = np.quantile(draws, [tail, 1 - tail], axis=0)
         return lower, upper
@@ -32,6 +34,13 @@ def interval(draws: np.ndarray, ci_prob: float | None = None) -> tuple[np.ndarra
 
     ends = array_stats.hdi(draws, prob=ci_prob, axis=0)
     return ends[..., 0], ends[..., 1]
+
+
+def equal_tailed() -> bool:
+    """Whether intervals are equal-tailed, as ``az.rcParams["stats.ci_kind"]`` says."""
+    from arviz_base import rcParams
+
+    return bool(rcParams["stats.ci_kind"] == "eti")
 
 
 def check_ci_prob(ci_prob: float | None) -> float:

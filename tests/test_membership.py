@@ -1,13 +1,17 @@
 """Memberships of a fit and of a posterior: one implementation, so one draw is the fit."""
 
+import sys
+
 import arviz_base
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
+from scipy.special import entr, logsumexp
 
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.membership import membership
+from bayesgmm.estimator import GaussianMixture, from_parameters
+from bayesgmm.membership import membership, sweep
 from tests import oracle
 from tests.posteriors import as_datatree, fake_posterior, one_draw
 
@@ -88,7 +92,7 @@ def test_one_draw_is_the_fit(name):
 def test_a_fit_has_no_interval():
     gm, _, X = fake_posterior()
     found = membership(gm, X)
-    assert set(found.data_vars) == {"probability", "label"}
+    assert set(found.data_vars) == {"probability", "label", "entropy", "log_density", "tail_probability"}
     assert "ci_prob" not in found.attrs
     with pytest.raises(ValueError, match="keeps no data: pass the rows as `X`"):
         membership(gm)
@@ -136,3 +140,81 @@ def test_what_is_neither_fit_nor_posterior_is_refused():
         membership(dt, X.where(X < 90))
     with pytest.raises(ValueError, match="not fitted"):
         membership(GaussianMixture(2), X)
+
+
+def test_memberships_sum_to_one_draw_by_draw(rng):
+    log_joint = rng.normal(scale=30, size=(50, 3, 40))
+    mean, best, log_density = sweep(values := log_joint.copy())
+    assert_allclose(values.sum(axis=1), 1.0, rtol=1e-12)
+    assert_allclose(mean.sum(axis=0), 1.0, rtol=1e-12)
+    assert_array_equal(best, log_joint.argmax(axis=1))
+    assert_allclose(log_density, logsumexp(log_joint, axis=(0, 1)) - np.log(50), rtol=1e-12)
+
+
+def test_rows_that_switch_are_counted_draw_by_draw(by_hand):
+    dt, r = by_hand
+    found = membership(dt, ci_prob=0.8)
+    counts = (r.argmax(axis=2) != found["label"].values).sum(axis=1)
+    assert_allclose(found["n_switched"], counts.mean())
+    assert_allclose(found["n_switched"], (1 - found["label_agreement"]).sum())
+    assert_allclose([found["n_switched_lower"], found["n_switched_upper"]], np.quantile(counts, [0.1, 0.9]))
+
+
+def test_entropy_is_that_of_the_mean(by_hand):
+    dt, r = by_hand
+    found = membership(dt)
+    assert_allclose(found["entropy"], entr(r.mean(axis=0)).sum(axis=1), atol=1e-9)
+    assert 0 <= float(found["entropy"].min()) and float(found["entropy"].max()) <= np.log(2)
+
+
+def test_the_em_value_stands_beside_whatever_the_order_of_its_components():
+    gm, dt, X = fake_posterior()
+    assert_allclose(membership(dt)["probability_em"], gm.predict_proba(X), atol=1e-10)
+    other = dt.copy()
+    other["em"] = dt["em"].to_dataset().isel(component=[1, 0]).assign_coords(component=[0, 1])
+    assert_allclose(membership(other, X[:5])["probability_em"], gm.predict_proba(X[:5]), atol=1e-10)
+    del other["em"]
+    assert "probability_em" not in membership(other)
+
+
+def test_tail_probability_of_one_component_is_chi_squared(rng):
+    D, M = 3, 20_000
+    root = rng.normal(size=(D, D))
+    covariance = root @ root.T + np.eye(D)
+    gm = from_parameters(np.ones(1), np.ones((1, D)), covariance[None])
+    X = np.ones(D) + np.linspace(0, 3, 9)[:, None] * root[:, 0]
+    squared = ((X - 1) @ np.linalg.inv(covariance) * (X - 1)).sum(axis=1)
+    expected = stats.chi2.sf(squared, D)
+    found = membership(gm, X, n_simulated=M)["tail_probability"].values
+    # 5 standard errors, and the one row that is counted in
+    assert (np.abs(found - expected) < 5 * np.sqrt(expected * (1 - expected) / M) + 1 / M).all()
+
+
+def test_rows_of_the_mixture_have_uniform_tail_probabilities_and_strange_rows_small_ones():
+    _, dt, X = fake_posterior()
+    found = membership(dt)
+    assert stats.kstest(found["tail_probability"], "uniform").pvalue > 1e-3
+    strange = membership(dt, X.values[:2] + np.array([0, 60]))["tail_probability"]
+    assert (strange == 1 / 2001).all()
+    assert "tail_probability" not in membership(dt, n_simulated=0)
+    assert membership(dt).equals(found)
+    with pytest.raises(ValueError, match="`n_simulated` must be a whole number"):
+        membership(dt, n_simulated=-1)
+
+
+@pytest.mark.parametrize("name, K", [("faithful", 2), ("galaxies", 3)])
+def test_the_compiled_pass_is_numpys(name, K, monkeypatch):
+    _, dt, _ = fake_posterior(name, K)
+    plain = membership(dt)
+    monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", 0)
+    fast = membership(dt)
+    assert set(fast.data_vars) == set(plain.data_vars)
+    for variable in plain.data_vars:
+        assert_allclose(fast[variable], plain[variable], rtol=1e-9, atol=1e-12, err_msg=str(variable))
+
+
+def test_without_intervals_the_rest_is_the_same():
+    _, dt, _ = fake_posterior()
+    full, short = membership(dt), membership(dt, intervals=False)
+    assert set(full.data_vars) - set(short.data_vars) == {"probability_lower", "probability_upper"}
+    assert short.equals(full[list(short.data_vars)])

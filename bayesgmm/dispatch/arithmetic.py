@@ -101,14 +101,14 @@ def log_at_least_one(s: float) -> float:
 
 
 @numba.njit(fastmath=REORDERED, error_model="numpy")
-def multiply(coefficients: np.ndarray, features: np.ndarray, out: np.ndarray, B: int) -> None:
-    """Write coefficients (K, F) times features (F, B) into `out` (K, B); K is even and F a multiple of 4."""
+def multiply(constants: np.ndarray, coefficients: np.ndarray, features: np.ndarray, out: np.ndarray, B: int) -> None:
+    """Write constants (K,) plus coefficients (K, F) times features (F, B) into `out` (K, B); F is a multiple of 4."""
     K, F = coefficients.shape
-    for k in range(0, K, 2):
+    for k in range(0, K - 1, 2):
         out_0, out_1 = out[k], out[k + 1]
         for n in range(B):
-            out_0[n] = 0.0
-            out_1[n] = 0.0
+            out_0[n] = constants[k]
+            out_1[n] = constants[k + 1]
         for f in range(0, F, 4):
             a_0, a_1 = coefficients[k, f], coefficients[k, f + 1]
             a_2, a_3 = coefficients[k, f + 2], coefficients[k, f + 3]
@@ -118,13 +118,32 @@ def multiply(coefficients: np.ndarray, features: np.ndarray, out: np.ndarray, B:
             for n in range(B):
                 out_0[n] += a_0 * t_0[n] + a_1 * t_1[n] + a_2 * t_2[n] + a_3 * t_3[n]
                 out_1[n] += b_0 * t_0[n] + b_1 * t_1[n] + b_2 * t_2[n] + b_3 * t_3[n]
+    if K % 2 == 1:
+        last = out[K - 1]
+        for n in range(B):
+            last[n] = constants[K - 1]
+        for f in range(0, F, 4):
+            a_0, a_1 = coefficients[K - 1, f], coefficients[K - 1, f + 1]
+            a_2, a_3 = coefficients[K - 1, f + 2], coefficients[K - 1, f + 3]
+            t_0, t_1, t_2, t_3 = features[f], features[f + 1], features[f + 2], features[f + 3]
+            for n in range(B):
+                last[n] += a_0 * t_0[n] + a_1 * t_1[n] + a_2 * t_2[n] + a_3 * t_3[n]
 
 
 @numba.njit(fastmath=REORDERED, error_model="numpy")
-def accumulate(left: np.ndarray, features: np.ndarray, sums: np.ndarray, B: int) -> None:
-    """Add left (K, B) times the transpose of features (F, B) to `sums` (K, F); K is even and F a multiple of 4."""
+def accumulate(left: np.ndarray, features: np.ndarray, totals: np.ndarray, sums: np.ndarray, B: int) -> None:
+    """Add the row sums of left (K, B) to `totals` (K,), and left times features (F, B) transposed to `sums` (K, F).
+
+    F is a multiple of 4.
+    """
     K, F = sums.shape
-    for k in range(0, K, 2):
+    for k in range(K):
+        row = left[k]
+        total = 0.0
+        for n in range(B):
+            total += row[n]
+        totals[k] += total
+    for k in range(0, K - 1, 2):
         left_0, left_1 = left[k], left[k + 1]
         for f in range(0, F, 4):
             t_0, t_1, t_2, t_3 = features[f], features[f + 1], features[f + 2], features[f + 3]
@@ -146,6 +165,20 @@ def accumulate(left: np.ndarray, features: np.ndarray, sums: np.ndarray, B: int)
             sums[k + 1, f + 1] += b_1
             sums[k + 1, f + 2] += b_2
             sums[k + 1, f + 3] += b_3
+    if K % 2 == 1:
+        last = left[K - 1]
+        for f in range(0, F, 4):
+            t_0, t_1, t_2, t_3 = features[f], features[f + 1], features[f + 2], features[f + 3]
+            a_0 = a_1 = a_2 = a_3 = 0.0
+            for n in range(B):
+                a_0 += last[n] * t_0[n]
+                a_1 += last[n] * t_1[n]
+                a_2 += last[n] * t_2[n]
+                a_3 += last[n] * t_3[n]
+            sums[K - 1, f] += a_0
+            sums[K - 1, f + 1] += a_1
+            sums[K - 1, f + 2] += a_2
+            sums[K - 1, f + 3] += a_3
 
 
 @numba.njit(fastmath=ORDERED, error_model="numpy")

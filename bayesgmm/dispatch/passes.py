@@ -45,9 +45,13 @@ def strided_mean(x: np.ndarray) -> np.ndarray:
 
 @numba.njit(error_model="numpy")
 def natural_coefficients(
-    constants: np.ndarray, means: np.ndarray, U: np.ndarray, shift: np.ndarray, eta: np.ndarray
+    constants: np.ndarray, means: np.ndarray, U: np.ndarray, shift: np.ndarray, first: np.ndarray, eta: np.ndarray
 ) -> float:
-    """Fill eta (K, F) and return the largest condition of a component; see `bayesgmm.kernel.condition`."""
+    """Fill `first` (K,) and eta (K, F), and return the largest condition; see `bayesgmm.kernel.condition`.
+
+    log weights_k + log N(y | mu_k, Sigma_k) = first_k + <(y_i, y_i y_j for i <= j), eta_k>, y = x - shift; columns of
+    eta beyond these features are left as they are.
+    """
     K, D = means.shape
     worst = 0.0
     P = np.empty((D, D))
@@ -73,9 +77,9 @@ def natural_coefficients(
                     total += U[k, i, m] * U[k, j, m]
                 P[i, j] = total
                 P[j, i] = total
-        eta[k, 0] = constants[k]
+        first[k] = constants[k]
         condition = 0.0
-        f = 1 + D
+        f = D
         for i in range(D):
             linear = 0.0
             for j in range(D):
@@ -84,8 +88,8 @@ def natural_coefficients(
                 if j >= i:
                     eta[k, f] = -P[i, j] if j > i else -0.5 * P[i, i]
                     f += 1
-            eta[k, 1 + i] = linear
-            eta[k, 0] -= 0.5 * linear * (means[k, i] - shift[i])
+            eta[k, i] = linear
+            first[k] -= 0.5 * linear * (means[k, i] - shift[i])
         # Written so that NaN counts as ill-conditioned.
         if not condition <= worst:
             worst = condition if condition == condition else np.inf
@@ -94,43 +98,47 @@ def natural_coefficients(
 
 @numba.njit(error_model="numpy")
 def natural_pass(
-    x: np.ndarray, row_weights: np.ndarray, eta: np.ndarray, means: np.ndarray, shift: np.ndarray, S: np.ndarray
+    x: np.ndarray,
+    row_weights: np.ndarray,
+    first: np.ndarray,
+    eta: np.ndarray,
+    means: np.ndarray,
+    shift: np.ndarray,
+    S: np.ndarray,
 ) -> float:
     """Log likelihood, and [N, S1; S1^T, S2] about the component means, S (K, 1 + D, 1 + D), in the natural form."""
     N, D = x.shape
     K = means.shape[0]
     features = np.zeros((eta.shape[1], BLOCK_ROWS))
-    joint = np.zeros((eta.shape[0], BLOCK_ROWS))
+    joint = np.empty((K, BLOCK_ROWS))
     top, total = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
-    sums = np.zeros(eta.shape)
-    for n in range(BLOCK_ROWS):
-        features[0, n] = 1.0
+    totals, sums = np.zeros(K), np.zeros(eta.shape)
     loglik = 0.0
     for start in range(0, N, BLOCK_ROWS):
         B = min(BLOCK_ROWS, N - start)
         for i in range(D):
-            row = features[1 + i]
+            row = features[i]
             for n in range(B):
                 row[n] = x[start + n, i] - shift[i]
-        f = 1 + D
+        f = D
         for i in range(D):
             for j in range(i, D):
-                row, y_i, y_j = features[f], features[1 + i], features[1 + j]
+                row, y_i, y_j = features[f], features[i], features[j]
                 for n in range(B):
                     row[n] = y_i[n] * y_j[n]
                 f += 1
-        multiply(eta, features, joint, B)
+        multiply(first, eta, features, joint, B)
         loglik += normalise(joint, K, row_weights, start, B, top, total)
-        accumulate(joint, features, sums, B)
+        accumulate(joint, features, totals, sums, B)
     for k in range(K):
-        S[k, 0, 0] = sums[k, 0]
-        f = 1 + D
+        S[k, 0, 0] = totals[k]
+        f = D
         for i in range(D):
             m_i = means[k, i] - shift[i]
-            S[k, 0, 1 + i] = sums[k, 1 + i] - m_i * sums[k, 0]
+            S[k, 0, 1 + i] = sums[k, i] - m_i * totals[k]
             for j in range(i, D):
                 m_j = means[k, j] - shift[j]
-                moment = sums[k, f] - m_i * sums[k, 1 + j] - m_j * S[k, 0, 1 + i]
+                moment = sums[k, f] - m_i * sums[k, j] - m_j * S[k, 0, 1 + i]
                 S[k, 1 + i, 1 + j] = moment
                 f += 1
     return loglik
@@ -143,19 +151,18 @@ def residual_pass(
     """Do the same by residuals d = x - mu_k and z = U_k^T d: no digits lost however far a component is."""
     N, D = x.shape
     K = means.shape[0]
-    even, four = (D + 2) // 2 * 2, (D + 4) // 4 * 4
-    roots = np.zeros((K, even, four))
+    four = (D + 3) // 4 * 4
+    roots = np.zeros((K, D, four))
     for k in range(K):
         for i in range(D):
             for j in range(i, D):
-                roots[k, 1 + j, 1 + i] = U[k, i, j]
+                roots[k, j, i] = U[k, i, j]
     features = np.zeros((four, BLOCK_ROWS))
-    left = np.zeros((even, BLOCK_ROWS))
-    joint = np.zeros((K, BLOCK_ROWS))
+    left = np.empty((D, BLOCK_ROWS))
+    joint = np.empty((K, BLOCK_ROWS))
     top, total = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
-    sums = np.zeros((K, even, four))
-    for n in range(BLOCK_ROWS):
-        features[0, n] = 1.0
+    zeros, counts = np.zeros(D), np.zeros(K)
+    totals, sums = np.zeros((K, D)), np.zeros((K, D, four))
     loglik = 0.0
     for start in range(0, N, BLOCK_ROWS):
         B = min(BLOCK_ROWS, N - start)
@@ -164,28 +171,32 @@ def residual_pass(
             if step == K:
                 loglik += normalise(joint, K, row_weights, start, B, top, total)
             for i in range(D):
-                row = features[1 + i]
+                row = features[i]
                 for n in range(B):
                     row[n] = x[start + n, i] - means[k, i]
             row = joint[k]
             if step < K:
-                multiply(roots[k], features, left, B)
+                multiply(zeros, roots[k], features, left, B)
                 for n in range(B):
                     row[n] = constants[k]
-                for i in range(1, 1 + D):
+                for i in range(D):
                     z = left[i]
                     for n in range(B):
                         row[n] -= 0.5 * z[n] * z[n]
             else:
-                for i in range(1 + D):
+                for n in range(B):
+                    counts[k] += row[n]
+                for i in range(D):
                     d, weighted = features[i], left[i]
                     for n in range(B):
                         weighted[n] = row[n] * d[n]
-                accumulate(left, features, sums[k], B)
+                accumulate(left, features, totals[k], sums[k], B)
     for k in range(K):
-        for i in range(1 + D):
-            for j in range(i, 1 + D):
-                S[k, i, j] = sums[k, i, j]
+        S[k, 0, 0] = counts[k]
+        for i in range(D):
+            S[k, 0, 1 + i] = totals[k, i]
+            for j in range(i, D):
+                S[k, 1 + i, 1 + j] = sums[k, i, j]
     return loglik
 
 
@@ -231,14 +242,13 @@ def value_and_gradient(
     x (N, D), row_weights (N,) or (1,), log_weights (K,), means (K, D), U (K, D, D) upper triangular.
     """
     K, D = means.shape
-    F = 1 + D + D * (D + 1) // 2
-    # Rows and columns of zeros round the tiles of the products up.
-    eta = np.zeros(((K + 1) // 2 * 2, (F + 3) // 4 * 4))
+    # Of the features (y_i, y_i y_j), without the constant; columns of zeros round the tiles of the products up.
+    first, eta = np.empty(K), np.zeros((K, (D + D * (D + 1) // 2 + 3) // 4 * 4))
     S = np.zeros((K, 1 + D, 1 + D))
     shift = strided_mean(x)
     constants = log_constants(log_weights, U)
-    if natural_coefficients(constants, means, U, shift, eta) <= LARGEST_CONDITION:
-        loglik = natural_pass(x, row_weights, eta, means, shift, S)
+    if natural_coefficients(constants, means, U, shift, first, eta) <= LARGEST_CONDITION:
+        loglik = natural_pass(x, row_weights, first, eta, means, shift, S)
     else:
         loglik = residual_pass(x, row_weights, constants, means, U, S)
     fisher_gradient(S, U, gradient_weights, gradient_means, gradient_U)

@@ -41,13 +41,15 @@ def test_log_at_the_edges():
 
 
 @pytest.mark.parametrize("B", [1, 7, BLOCK_ROWS])
-def test_products_are_numpys(rng, B):
-    left, features = rng.normal(size=(4, B)), rng.normal(size=(8, B))
-    out = np.full((4, B), np.nan)
-    multiply(eta := rng.normal(size=(4, 8)), features, out, B)
-    assert_allclose(out, eta @ features, rtol=1e-12, atol=1e-12)
-    sums = np.ones((4, 8))
-    accumulate(left, features, sums, B)
+@pytest.mark.parametrize("K", [1, 4, 5])
+def test_products_are_numpys(rng, B, K):
+    left, features, constants = rng.normal(size=(K, B)), rng.normal(size=(8, B)), rng.normal(size=K)
+    out = np.full((K, B), np.nan)
+    multiply(constants, eta := rng.normal(size=(K, 8)), features, out, B)
+    assert_allclose(out, constants[:, None] + eta @ features, rtol=1e-12, atol=1e-12)
+    totals, sums = np.full(K, 2.0), np.ones((K, 8))
+    accumulate(left, features, totals, sums, B)
+    assert_allclose(totals, 2.0 + left.sum(axis=1), rtol=1e-12, atol=1e-11)
     assert_allclose(sums, 1.0 + left @ features.T, rtol=1e-12, atol=1e-11)
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.datatree import view
 from bayesgmm.density import density
-from bayesgmm.plots.density_surface import _even_levels, _region_levels
+from bayesgmm.plots.density_surface import _even_levels, region_levels
 from bayesgmm.plots.rows import mean_component_densities
 
 
@@ -81,7 +81,7 @@ def test_at_most_5000_points_are_drawn_and_the_picture_says_so(many):
 def test_regions_hold_their_share():
     x = np.linspace(-5, 5, 201)
     normal = np.exp(-0.5 * (x[:, None] ** 2 + x**2))
-    levels = _region_levels(normal, (0.5, 0.9))
+    levels = region_levels(normal, (0.5, 0.9))
     assert list(levels) == sorted(levels)
     # a standard normal holds 1 - exp(-r^2 / 2) within r; the grid is fine enough for 1 %
     for level, share in levels.items():
@@ -102,3 +102,31 @@ def test_bad_arguments(one, two):
         bg.plot_density(one.posterior, ci_prob=1.5)
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         bg.plot_density(two.posterior, n_points=10, stats={"regions": (0.5, 2)})
+
+
+def test_a_grid_of_pairs(four):
+    features = ["feature_a", "feature_c", "feature_d"]
+    pc = bg.plot_density(four.posterior, features=features, pairs=True, n_points=15)
+    axes = {str(cell): pc.viz["plot"].sel(panel=cell).item() for cell in pc.viz["plot"]["panel"].values}
+    shown = [cell for cell, axis in axes.items() if axis.axison]
+    assert shown == ["feature_a", "feature_a, feature_c", "feature_c", *axes_of("feature_d", features)]
+    assert axes["feature_c, feature_d"].get_xlabel() == "feature_c"
+    assert axes["feature_c, feature_d"].get_ylabel() == "feature_d"
+    alone, _ = xy(pc, "mean", panel="feature_c")
+    np.testing.assert_allclose(alone, xy(bg.plot_density(four.posterior), "mean", feature="feature_c")[0])
+    # along a contour the marginal density of the pair is the contour's level, up to the coarseness of the grid
+    fine = bg.plot_density(four.posterior, features=features, pairs=True, n_points=80)
+    lines = fine.viz["contour"]["contour"].sel(panel="feature_a, feature_d").item()
+    pair = bg.marginal(four.posterior, ["feature_a", "feature_d"])
+    for level, path in zip(lines.levels, lines.get_paths(), strict=True):
+        np.testing.assert_allclose(density(pair, path.vertices)["density"], level, rtol=0.05)
+
+
+def axes_of(last: str, features: list[str]) -> list[str]:
+    """Panels of the last row that are shown."""
+    return [*(f"{name}, {last}" for name in features[:-1]), last]
+
+
+def test_a_grid_of_pairs_without_matplotlib(two):
+    pc = bg.plot_density(two.fit, two.X, pairs=True, n_points=10, backend="none")
+    assert pc.viz["plot"].sizes["panel"] == 4
