@@ -83,7 +83,8 @@ def test_the_condition_grows_with_distance_and_with_correlation():
     def condition(mean, correlation):
         covariance = np.array([[1.0, correlation], [correlation, 1.0]])
         U = np.linalg.inv(np.linalg.cholesky(covariance)).T[None]
-        return passes.natural_coefficients(np.zeros(1), np.full((1, 2), mean), U, np.zeros(2), np.zeros((2, 8)))
+        eta = np.empty(1), np.zeros((1, 8))
+        return passes.natural_coefficients(np.zeros(1), np.full((1, 2), mean), U, np.zeros(2), *eta)
 
     assert condition(0.0, 0.0) < LARGEST_CONDITION < condition(1e3, 0.0)
     assert condition(0.0, 1 - 1e-4) < LARGEST_CONDITION < condition(0.0, 1 - 1e-8)

@@ -1,0 +1,244 @@
+"""Simulation-based calibration (Talts et al. 2018): parameters from the prior, data from them, posterior ranks uniform.
+
+One model is compiled for each configuration; its data array is overwritten from replication to replication. Of the two
+chains one starts at the truth, which is a draw from the posterior, the other at an independent draw from the prior.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import arviz_stats
+import numpy as np
+import pymc as pm
+import pytensor
+import pytensor.tensor as pt
+import xarray as xr
+from pymc.distributions.transforms import Transform
+from pytensor.graph.replace import vectorize_graph
+
+from bayesgmm import priors
+from bayesgmm.callback import LogDensity, compile_log_density
+from bayesgmm.model import mixture_model, specification
+from bayesgmm.nuts import draw_unconstrained
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.parametrisation import parametrisation
+from bayesgmm.simulation import draw_rows
+from bayesgmm.unconstrained import unconstrained_point, unconstrained_space
+from tests.calibration.bands import p_value
+from tests.reference import INTERPRETED
+
+N_ROWS = 30
+KEPT = 99
+"""Draws the truth is ranked among: L of the bands."""
+
+TUNE, DRAWS = 400, 750
+LEAST_ESS = 150
+"""Kept draws are nearly independent when the effective draws exceed them; below this the chains run on."""
+
+LONGER = (1, 4, 16)
+POINTS = np.array([[0.0, 0.0], [1.5, -1.0]])
+PARAMETERS = ("weights", "means", "covariances")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One study.
+
+    Parameters
+    ----------
+    covariance_type : str
+    n_features, n_components : int
+    prior : Prior
+        With every number given, so that it does not look at the data.
+    name : str
+    assumed : Prior, optional
+        Planted fault: the posterior's prior, where it is not the one that the parameters came from.
+    without_jacobian : str, optional
+        Planted fault: the free variable whose transform loses its Jacobian.
+    """
+
+    covariance_type: str
+    n_features: int
+    n_components: int
+    prior: priors.Prior
+    name: str
+    assumed: priors.Prior | None = None
+    without_jacobian: str | None = None
+
+    @property
+    def faulty(self) -> bool:
+        """Whether a fault is planted, so that the ranks must not be uniform."""
+        return self.assumed is not None or self.without_jacobian is not None
+
+
+class WithoutJacobian(Transform):
+    """A transform that says its Jacobian is one."""
+
+    def __init__(self, whole: Transform) -> None:
+        self.whole, self.name, self.ndim_supp = whole, whole.name, whole.ndim_supp
+
+    def forward(self, value, *inputs):
+        return self.whole.forward(value, *inputs)
+
+    def backward(self, value, *inputs):
+        return self.whole.backward(value, *inputs)
+
+    def log_jac_det(self, value, *inputs):
+        return pt.zeros_like(self.whole.log_jac_det(value, *inputs))
+
+
+def quantities(X: np.ndarray, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> dict[str, np.ndarray]:
+    """Quantities of S mixtures that do not know their labels, each (S,).
+
+    Parameters
+    ----------
+    X : (N, D)
+    weights, means, covariances : (S, K), (S, K, D), (S, K, D, D)
+    """
+    D = X.shape[1]
+    log_dets = np.linalg.slogdet(covariances)[1]
+    precisions = np.linalg.inv(covariances)
+
+    def log_density(rows: np.ndarray) -> np.ndarray:
+        residuals = rows - means[:, :, None]
+        squares = np.einsum("sknd,skde,skne->skn", residuals, precisions, residuals, optimize=True)
+        constants = np.log(weights) - 0.5 * (log_dets + D * np.log(2 * np.pi))
+        return np.logaddexp.reduce(constants[:, :, None] - 0.5 * squares, axis=1)
+
+    centre = np.einsum("sk,skd->sd", weights, means)
+    second = np.einsum("skdd->skd", covariances) + (means - centre[:, None]) ** 2
+    spread = np.einsum("sk,skd->sd", weights, second)
+    found = {"log_likelihood": log_density(X).sum(axis=1)}
+    found |= {f"mean_{d}": centre[:, d] for d in range(D)} | {f"variance_{d}": spread[:, d] for d in range(D)}
+    found |= {f"log_density_{i}": value for i, value in enumerate(log_density(POINTS[:, :D]).T)}
+    found |= {"smallest_log_det": log_dets.min(axis=1)}
+    if np.ptp(log_dets, axis=1).max() > 1e-6:
+        found |= {"largest_log_det": log_dets.max(axis=1)}
+    if weights.shape[1] > 1:
+        entropy = -(weights * np.log(weights)).sum(axis=1)
+        found |= {"largest_weight": weights.max(axis=1), "weight_entropy": entropy}
+    return found
+
+
+def prior_draws(model: pm.Model, draws: int, seed: int) -> MixtureParameters:
+    """Mixtures from the prior, batch shape (draws,)."""
+    drawn = pm.draw([model[name] for name in PARAMETERS], draws, mode=INTERPRETED, random_seed=seed)
+    return MixtureParameters.from_covariances(*drawn)
+
+
+def starting_vectors(model: pm.Model, mixtures: MixtureParameters) -> np.ndarray:
+    """Unconstrained vectors of mixtures; where orientations have a chart its middle moves to those of the first."""
+    given = specification(model)
+    family = parametrisation(given.covariance_type)
+    centre = ()
+    if given.centre is not None:
+        stored = model["orientation_centre"].get_value(borrow=True)
+        stored[:] = family.centre(mixtures.covariances[0])
+        centre = (stored,)
+    starts = []
+    for s in range(len(mixtures.weights)):
+        values = family.start(given.prior.covariances, mixtures.covariances[s], *centre)
+        values |= {"means": mixtures.means[s], "weights": mixtures.weights[s]}
+        starts.append(unconstrained_point(model, {rv.name: values[rv.name] for rv in model.free_RVs}))
+    return np.array(starts)
+
+
+def compiled(configuration: Configuration) -> tuple[pm.Model, LogDensity, np.ndarray]:
+    """Model that posteriors are sampled from, its log density, and the (N, D) array that both read the data from."""
+    rng = np.random.default_rng(5)
+    model = mixture_model(
+        rng.normal(size=(N_ROWS, configuration.n_features)),
+        configuration.n_components,
+        covariance_type=configuration.covariance_type,
+        prior=configuration.assumed or configuration.prior,
+    )
+    if configuration.without_jacobian is not None:
+        rv = model[configuration.without_jacobian]
+        model.rvs_to_transforms[rv] = WithoutJacobian(model.rvs_to_transforms[rv])
+    density = compile_log_density(model)
+    X = model["x_data"].get_value(borrow=True)
+    for name in {"x_data", "orientation_centre"} & set(model.named_vars):
+        assert any(np.shares_memory(model[name].get_value(borrow=True), array) for array in density.data)
+    return model, density, X
+
+
+def constrainer(model: pm.Model) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """Function from unconstrained vectors (S, n) to weights, means and covariances, its graph built once."""
+    vectors = pt.tensor("vectors", dtype="float64", shape=(None, unconstrained_space(model).size))
+    parts = unconstrained_space(model).split(vectors)
+    values = {value: parts[value.name] for value in (model.rvs_to_values[rv] for rv in model.free_RVs)}
+    outputs = [o for o in model.unobserved_value_vars if o.name in PARAMETERS]
+    function = pytensor.function([vectors], vectorize_graph(outputs, replace=values), mode=INTERPRETED)
+    batched = [output.name for output in outputs]
+
+    def constrain(draws: np.ndarray) -> list[np.ndarray]:
+        found = dict(zip(batched, function(draws), strict=True))
+        K = model[PARAMETERS[1]].type.shape[0]
+        found[PARAMETERS[0]] = np.broadcast_to(found[PARAMETERS[0]], (len(draws), K))
+        return [found[name] for name in PARAMETERS]
+
+    return constrain
+
+
+def posterior_quantities(
+    constrain: Callable, density: LogDensity, X: np.ndarray, starts: np.ndarray, seed: int
+) -> tuple[dict[str, np.ndarray], float, float]:
+    """Quantities over (chain, draw), their smallest bulk ESS and largest R-hat."""
+    for longer in LONGER:
+        drawn = draw_unconstrained(
+            density, starts, draws=longer * DRAWS, tune=TUNE, cores=1, random_seed=seed, progressbar=False
+        )
+        shape = drawn.values.shape[:2]
+        arrays = constrain(drawn.values.reshape(-1, drawn.values.shape[2]))
+        found = {name: value.reshape(shape) for name, value in quantities(X, *arrays).items()}
+        ess = min(float(arviz_stats.ess(value, chain_axis=0, draw_axis=1)) for value in found.values())
+        if ess >= LEAST_ESS:
+            break
+    rhat = max(float(arviz_stats.rhat(value, chain_axis=0, draw_axis=1)) for value in found.values())
+    return found, ess, rhat
+
+
+def calibrate(configuration: Configuration, replications: int, seed: int = 7) -> xr.DataTree:
+    """Rank the truth among its posterior draws, again and again.
+
+    Returns
+    -------
+    DataTree
+        Group ``prior_sbc`` for `az.plot_ecdf_pit`: for each quantity, over (chain, draw), one draw for each
+        replication, (rank + u) / (KEPT + 1) with u uniform, which is uniform itself. Group ``ranks``: the ranks, 0 to
+        KEPT. Group ``sampling``: smallest bulk ESS and largest R-hat of each replication's quantities.
+    """
+    model, density, X = compiled(configuration)
+    constrain = constrainer(model)
+    source = model
+    if configuration.assumed is not None:
+        K, family = configuration.n_components, configuration.covariance_type
+        source = mixture_model(X, K, covariance_type=family, prior=configuration.prior)
+    mixtures = prior_draws(source, 2 * replications, seed)
+    rng = np.random.default_rng(seed)
+    ranks: dict[str, list[int]] = {}
+    sampling: dict[str, list[float]] = {"ess": [], "rhat": []}
+    for r in range(replications):
+        truth = mixtures[r]
+        X[:] = draw_rows(rng, truth, N_ROWS)[0]
+        starts = starting_vectors(model, mixtures[[r, replications + r]])
+        found, ess, rhat = posterior_quantities(constrain, density, X, starts, seed + r)
+        at_truth = quantities(X, *(getattr(truth, name)[None] for name in PARAMETERS))
+        for name, value in found.items():
+            kept = value.ravel()[np.linspace(0, value.size - 1, KEPT).astype(int)]
+            ranks.setdefault(name, []).append(int((kept < at_truth[name]).sum()))
+        sampling["ess"].append(ess)
+        sampling["rhat"].append(rhat)
+    pit = {name: (np.array(value) + rng.random(replications)) / (KEPT + 1) for name, value in ranks.items()}
+    groups = {
+        name: xr.Dataset({key: (("chain", "draw"), np.asarray(value)[None]) for key, value in group.items()})
+        for name, group in (("prior_sbc", pit), ("ranks", ranks), ("sampling", sampling))
+    }
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs["configuration"] = configuration.name
+    return tree
+
+
+def p_values(tree: xr.DataTree) -> dict[str, float]:
+    """P-value of each quantity's ranks by its own simultaneous band."""
+    return {str(name): p_value(values.values.ravel(), KEPT) for name, values in tree["ranks"].to_dataset().items()}
