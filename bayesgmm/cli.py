@@ -172,11 +172,6 @@ def fit(
 
         counts = parse_components(components)
         family = covariance_family(covariance)
-        if family.name == family.code:
-            # families that scikit-learn has no name for are for EM; what says so is slow to import
-            from bayesgmm.parametrisation import parametrisation
-
-            parametrisation(family.name)
         observations = _read(screen, data, columns, row_label, max(counts))
         prepare_folder(out)
     from bayesgmm.analysis import Plan

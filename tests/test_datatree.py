@@ -14,9 +14,12 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm import datatree
+from bayesgmm.estimator import GaussianMixture
+from bayesgmm.labels import align
 from bayesgmm.membership import membership
 from bayesgmm.observations import as_observations
 from bayesgmm.parameters import MixtureParameters
+from tests.incomplete_cases import CASES, incomplete_rows, mixture
 from tests.posteriors import answers, as_datatree, fake_posterior, one_draw, scattered_draws
 
 DIMS = {
@@ -113,7 +116,8 @@ def test_saved_and_loaded_in_a_new_process_the_numbers_are_the_same(tmp_path):
     _, dt, _ = fake_posterior()
     path = datatree.save(dt, tmp_path / "posterior.nc")
     code = (
-        "import json, sys, xarray as xr; from tests.posteriors import answers\n"
+        "import json, sys, xarray as xr; from tests.incomplete_cases import CASES, incomplete_rows, mixture
+from tests.posteriors import answers\n"
         "print(json.dumps(answers(xr.open_datatree(sys.argv[1]))))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -198,3 +202,43 @@ def test_one_dimension_keeps_every_axis():
     _, dt, _ = fake_posterior("galaxies")
     assert dt["posterior"]["covariances"].shape == (2, 100, 2, 1, 1)
     assert isinstance(datatree.view(dt).parameters, MixtureParameters)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_all_that_was_known_of_the_rows_comes_back_from_a_file(case, rng, tmp_path):
+    p = mixture(rng, 2, 3)
+    given = incomplete_rows(rng, CASES[case], p, 30)
+    if given.known_labels is not None:
+        names = np.array(["Adelie", "Gentoo", None], dtype=object)
+        given = given._replace(known_labels=names[given.known_labels])
+    observations = given.observations()
+    fitted = GaussianMixture(2, max_iter=1, init_params=GaussianMixture.from_parameters(p.weights, p.means, p.covariances))
+    with pytest.warns(UserWarning):
+        fitted.fit(observations)
+    draws = scattered_draws(p, 30, rng, 1, 20)
+    dt = datatree.posterior_datatree(
+        observations,
+        draws,
+        sample_stats={"lp": np.zeros((1, 20))},
+        log_likelihood=None,
+        em=fitted,
+        alignment=align(draws, p)._asdict(),
+        meta={"n_components": 2, "known_components": [0]},
+    )
+    datatree.save(dt, tmp_path / "dt.nc")
+    back = xr.load_datatree(tmp_path / "dt.nc")
+    assert datatree.fixed_labels(back) == (0,)
+    found = datatree.view(back).observations
+    for name in ("values", "missing", "weights", "errors", "known_labels"):
+        ours, theirs = getattr(found, name), getattr(observations, name)
+        assert (ours is None) == (theirs is None), name
+        if ours is not None:
+            if name == "errors" and theirs.shape != ours.shape:
+                theirs = np.broadcast_to(theirs, ours.shape)
+            assert_array_equal(ours, theirs)
+    assert found.label_names == observations.label_names
+    expected = membership(dt, intervals=False)
+    xr.testing.assert_allclose(membership(back, intervals=False), expected, rtol=1e-12)
+    if given.known_labels is not None:
+        known = observations.known_labels
+        assert_array_equal(expected["label"].values[known >= 0], known[known >= 0])

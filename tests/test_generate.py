@@ -5,7 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import bayesgmm as bg
+from bayesgmm.datatree import posterior_datatree
 from bayesgmm.generate import generate
+from bayesgmm.labels import align
+from tests.incomplete_cases import incomplete_rows, mixture
 from tests.posteriors import fake_posterior, one_draw
 
 K_ERRORS = 5
@@ -149,3 +152,33 @@ def test_what_cannot_be_generated_is_named():
         generate(gm, 5, given={"waiting": 70, "eruptions": 3})
     with pytest.raises(ValueError, match="no group 'em'"):
         generate(dt.filter(lambda node: node.name != "em"), 5, parameters="em")
+
+
+@pytest.mark.parametrize("kind", ["variances", "covariances"])
+def test_measurement_errors_are_added_row_by_row_where_they_are_asked_for(rng, kind):
+    """With errors the rows have the mixture's covariance and their own; without, the mixture's alone."""
+    p = mixture(rng, 1, 2)
+    given = incomplete_rows(rng, (kind,), p, 50)
+    fitted = bg.GaussianMixture(1).fit(given.X, errors=given.errors)
+    draws = p.flat()[None]
+    dt = posterior_datatree(
+        given.observations(),
+        draws,
+        sample_stats={"lp": np.zeros((1, 1))},
+        log_likelihood=None,
+        em=fitted,
+        alignment=align(draws, p)._asdict(),
+        meta={},
+    )
+    errors = given.errors if kind == "covariances" else given.errors[:, :, None] * np.eye(2)
+    for noisy, expected in ((True, p.covariances + errors), (False, p.covariances + 0 * errors)):
+        made = generate(dt, n_datasets=2000, random_seed=1, measurement_errors=noisy)["posterior_predictive/x"].values[0]
+        for n in range(50):
+            C = expected[n]
+            error = np.sqrt((np.outer(np.diag(C), np.diag(C)) + C**2) / 2000)
+            assert (np.abs(np.cov(made[:, n].T) - C) < K_ERRORS * error).all()
+
+
+def test_errors_are_not_added_where_none_are_known():
+    with pytest.raises(ValueError, match="`measurement_errors` is True"):
+        generate(fake_posterior()[1], measurement_errors=True)

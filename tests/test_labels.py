@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from bayesgmm.labels import align, assign, bhattacharyya, identifiability, separations
+from bayesgmm.labels import align, assign, bhattacharyya, identifiability, known_components, separations
+from bayesgmm.observations import as_observations
 from bayesgmm.parameters import MixtureParameters
 from tests.strategies import mixtures, random_mixture, seeds
 
@@ -191,7 +192,7 @@ def test_labels_that_are_known_keep_their_component(rng):
     reference, draws = random_mixture(rng, 4, 2), random_mixture(rng, 4, 2, batch=(6,))
     costs = bhattacharyya(reference, draws)
     found = align(draws, reference, fixed=(1,))
-    every = [p for p in permutations(range(4)) if p[1] == 1]
+    every = [p for p in itertools.permutations(range(4)) if p[1] == 1]
     for s in range(6):
         sums = {p: costs[s][range(4), p].sum() for p in every}
         best = min(sums, key=sums.get)

@@ -27,6 +27,8 @@ from bayesgmm.priors import (
     RandomScale,
 )
 from bayesgmm.unconstrained import constrain_draws, unconstrained_point, unconstrained_space
+from tests.incomplete_cases import CASES, incomplete_rows
+from tests.incomplete_cases import mixture as incomplete_mixture
 from tests.reference import INTERPRETED, pymc_mixture_model, random_covariances
 
 FAMILIES = ("full", "tied", "diag", "spherical")
@@ -322,3 +324,67 @@ def test_a_start_of_another_shape_is_refused(rng):
     model = mixture_model(rows(rng, 20, 2), 2)
     with pytest.raises(ValueError, match=r"means of shape \(2, 2\), received \(3, 2\)"):
         starting_point(model, random_mixture(rng, "full", 3, 2))
+
+
+def dense_log_likelihood(given, p: MixtureParameters) -> float:
+    """Sum over rows of the log density of what is seen, a SciPy normal for each row and component."""
+    total, D = 0.0, given.X.shape[1]
+    for n, x in enumerate(given.X):
+        o = np.flatnonzero(~np.isnan(x))
+        E = np.zeros((D, D))
+        if given.errors is not None:
+            E = given.errors if given.errors.ndim == 1 else given.errors[n]
+            E = np.diag(E) if E.ndim == 1 else E
+        label = -1 if given.known_labels is None else given.known_labels[n]
+        joint = [
+            np.log(p.weights[k]) + multivariate_normal.logpdf(x[o], p.means[k, o], (p.covariances[k] + E)[np.ix_(o, o)])
+            for k in range(p.n_components)
+            if label in (-1, k)
+        ]
+        total += (1.0 if given.weights is None else given.weights[n]) * logsumexp(joint)
+    return total
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("K", "covariance_type"), [(1, "full"), (2, "full"), (2, "diag"), (2, "VEV")])
+def test_the_posterior_of_incomplete_rows_is_the_dense_one(rng, case, K, covariance_type):
+    """The prior of the plain model, and the likelihood row by row, at random points."""
+    given = incomplete_rows(rng, CASES[case], incomplete_mixture(rng, K, 3), 30)
+    prior = Prior().resolve(given.observations(), K, covariance_type)
+    settings = {"covariance_type": covariance_type, "prior": prior}
+    complete = np.nan_to_num(given.X, nan=0.5)
+    # the same chart of orientations, from the data in both
+    centre = MixtureParameters.from_covariances(np.ones(K) / K, np.zeros((K, 3)), np.repeat(np.diag([1, 2, 3.0])[None], K, 0))
+    ours = mixture_model(given.X, K, start=centre, **settings, **given.keywords)
+    plain = mixture_model(complete, K, start=centre, **settings)
+    assert unconstrained_space(ours) == unconstrained_space(plain)
+    for _ in range(3):
+        vector = 0.5 * rng.normal(size=unconstrained_space(ours).size)
+        drawn = constrain_draws(ours, vector[None])
+        weights = drawn["weights"] if "weights" in drawn else np.ones((1, 1))
+        p = MixtureParameters.from_covariances(weights, drawn["means"], drawn["covariances"])[0]
+        whole = given._replace(X=complete, weights=None, errors=None, known_labels=None)
+        log_prior = log_density(plain)(vector) - dense_log_likelihood(whole, p)
+        assert_allclose(log_density(ours)(vector), log_prior + dense_log_likelihood(given, p), rtol=1e-9)
+
+
+def test_incomplete_rows_are_a_potential_on_named_data(rng):
+    model = mixture_model([[1.0, np.nan], [2.0, 3.0], [np.nan, 5.0], [0.0, 1.0]], 2, known_labels=[0, -1, -1, -1])
+    assert [potential.name for potential in model.potentials] == ["x_log_likelihood"] and not model.observed_RVs
+    assert specification(model).known_components == (0,)
+    assert {"x_rows", "x_seen", "x_components"} <= set(model.named_vars)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weights": [1.0, -1.0, 1.0]}, "weights must be finite and not negative, received -1.0 in row 1"),
+        ({"errors": np.ones((2, 2))}, "received shape"),
+        ({"errors": [[1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]}, "error variance of column 'x1', row 1, is -1"),
+        ({"known_labels": [0, 5, -1]}, "row 1 is known to be of component 5"),
+        ({"known_labels": [0, 0, 0]}, "every row has a known component and none is of component 1"),
+    ],
+)
+def test_what_comes_with_the_rows_is_checked_by_name(given, message):
+    with pytest.raises(DataError, match=message):
+        mixture_model([[1.0, 2.0], [2.0, 3.0], [4.0, 5.0]], 2, **given)

@@ -9,11 +9,17 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.datatree import meta, save
+from bayesgmm.blocks import map_rows
+from bayesgmm.datatree import meta, save, view
+from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.parameters import MixtureParameters
-from bayesgmm.sampling import LaplaceWarning
+from bayesgmm.sampling import LaplaceWarning, PseudoPosteriorWarning
+from bayesgmm.tables import DataError
 from tests.oracle import log_density
 
+PRIOR_OF_FAITHFUL = bg.Prior(
+    means=bg.priors.Normal((3.5, 70.0), (2.0, 27.0)), covariances=bg.priors.InverseWishart(4.0, ((0.6, 6.0), (6.0, 90.0)))
+)
 SETTINGS = {"draws": 300, "tune": 300, "chains": 2, "progressbar": False}
 
 
@@ -232,3 +238,66 @@ def test_a_start_of_another_shape_is_refused(faithful: xr.DataArray) -> None:
     other_columns = bg.GaussianMixture(2, random_state=0).fit(faithful.values)
     with pytest.raises(ValueError, match=r"\['x0', 'x1'\], but the data has \['eruptions', 'waiting'\]"):
         bg.sample_posterior(faithful, 2, start=other_columns)
+
+
+def test_rows_wholly_missing_are_refused_by_name() -> None:
+    with pytest.raises(DataError, match="rows 3, 271 of X have no"):
+        bg.sample_posterior(bg.load_dataset("penguins"), 3, **SETTINGS)
+
+
+def test_nuts_takes_all_that_hides_a_part_of_the_data_at_once(tmp_path) -> None:
+    """Penguins with missing values, errors, weights and some species known: components are the species."""
+    X = bg.load_dataset("penguins").dropna("obs_id", how="all")
+    rng = np.random.default_rng(4)
+    species = X["species"].values.astype(object)
+    known = np.where(rng.random(len(species)) < 0.3, species, None)
+    weights = rng.integers(0, 3, size=len(species))
+    hidden = rng.random(X.shape) < 0.1
+    hidden[np.arange(len(X)), rng.integers(4, size=len(X))] = False
+    errors = (0.2 * X.std("obs_id").values) ** 2
+    dt = bg.sample_posterior(
+        X.where(~hidden), 3, weights=weights, errors=errors, known_labels=known, random_seed=1, **SETTINGS
+    )
+    said = meta(dt)
+    assert said["weights"] == "frequency" and said["n_exchangeable"] == 0 and said["known_components"] == [0, 1, 2]
+    assert float(az.rhat(dt["posterior"].to_dataset())["means"].max()) < 1.05
+    assert (dt["alignment"]["permutation"] == np.arange(3)).all()
+    save(dt, tmp_path / "dt.nc")
+    back = xr.load_datatree(tmp_path / "dt.nc")
+    label = bg.membership(back)["label"].values
+    assert (np.unique(species)[label] == species).mean() > 0.95
+    assert_rows_are_those_of_one_draw(back)
+    filled = bg.impute(back, n_draws=50, random_seed=1)
+    assert filled["imputed/hidden"].values.all() and np.isfinite(filled["imputed/x"]).all()
+    new = bg.generate(back, measurement_errors=True, random_seed=1)["posterior_predictive/x"]
+    assert new.sizes["obs_id"] == len(X)
+
+
+def assert_rows_are_those_of_one_draw(dt: xr.DataTree) -> None:
+    """The pointwise log likelihood is `map_rows` of the stored rows under the stored draws."""
+    seen = view(dt)
+    expected = map_rows(normalise, seen.observations, seen.parameters[7])
+    np.testing.assert_allclose(dt["log_likelihood/x"].values.reshape(-1, len(expected))[7], expected, rtol=1e-10)
+
+
+def test_sampling_weights_are_scaled_and_said_to_make_a_pseudo_posterior(faithful: xr.DataArray) -> None:
+    weights = np.random.default_rng(1).random(len(faithful)) + 0.1
+    settings = SETTINGS | {"method": "laplace", "random_seed": 1}
+    with pytest.warns(PseudoPosteriorWarning, match="worth about .* equal rows"):
+        dt = bg.sample_posterior(faithful, 2, weights=weights, **settings)
+    assert meta(dt)["weights"] == "sampling"
+    assert dt["constant_data/row_weights"].sum() == pytest.approx(len(faithful))
+    with pytest.warns(PseudoPosteriorWarning):
+        scaled = bg.sample_posterior(faithful, 2, weights=1e3 * weights, **settings)
+    np.testing.assert_allclose(scaled["posterior/means"], dt["posterior/means"], rtol=1e-6)
+
+
+def test_whole_weights_are_the_posterior_of_repeated_rows(faithful: xr.DataArray) -> None:
+    """The same log density in both models, and so the same posterior; and the same mode where Laplace stands."""
+    weights = np.random.default_rng(1).integers(0, 3, size=len(faithful))
+    settings = SETTINGS | {"method": "laplace", "random_seed": 1, "prior": PRIOR_OF_FAITHFUL}
+    one = bg.sample_posterior(faithful, 2, weights=weights, **settings)
+    two = bg.sample_posterior(faithful.values[np.repeat(np.arange(len(faithful)), weights)], 2, **settings)
+    for name in ("log_posterior", "log_evidence"):
+        np.testing.assert_allclose(one["modes"][name][0], two["modes"][name][0], rtol=1e-4)
+    np.testing.assert_allclose(one["modes/means"][0], two["modes/means"][0], rtol=1e-5)
