@@ -11,7 +11,8 @@ What either says: `membership`, `coclustering`, `partition`, `merge`, `pseudo_cl
 `plot_conditional`; does generated data match: `goodness_of_fit`, `plot_generated`; of a
 comparison, `plot_compare`. Mixtures known otherwise: `from_parameters`, `load`.
 Which mixture, beside `compare`: `cross_validate` and the bootstrap likelihood ratio (`bootstrap_test`) of EM fits;
-`compare_posteriors`, `leave_one_out`, `waic` and `log_evidence` of posteriors. How sure an EM fit is: `bootstrap`.
+`compare_posteriors`, `leave_one_out`, `waic` and `log_evidence` of posteriors. How many components:
+`posterior_of_components` and `filled_components`. How sure an EM fit is: `bootstrap`.
 Data to try: `load_dataset`.
 
 Importing this package, and fitting by EM, never imports PyMC, PyTensor or ArviZ: names below are loaded when used.
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from bayesgmm.merging import merge as merge
     from bayesgmm.model import mixture_model as mixture_model
     from bayesgmm.modes import modes as modes
+    from bayesgmm.number_of_components import filled_components as filled_components
+    from bayesgmm.number_of_components import posterior_of_components as posterior_of_components
     from bayesgmm.partition import partition as partition
     from bayesgmm.plots import plot_coclustering as plot_coclustering
     from bayesgmm.plots import plot_compare as plot_compare
@@ -87,6 +90,7 @@ _HOME = {
     "cross_validate": "crossvalidation",
     "density": "density",
     "diagnose": "diagnose",
+    "filled_components": "number_of_components",
     "from_parameters": "estimator",
     "generate": "generate",
     "impute": "imputation",
@@ -112,6 +116,7 @@ _HOME = {
     "plot_membership": "plots",
     "plot_merging": "plots",
     "plot_partition": "plots",
+    "posterior_of_components": "number_of_components",
     "pseudo_class": "pseudo_class",
     "quantile": "quantiles",
     "sample_posterior": "sampling",

@@ -3,23 +3,30 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesgmm import datatree, report
 from bayesgmm.atomic import replacing
-from bayesgmm.compare import compare
+from bayesgmm.compare import Comparison, compare
 from bayesgmm.console import Screen
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.files import write_csv
 from bayesgmm.generate import generate
+from bayesgmm.imputation import completed_table
 from bayesgmm.membership import membership
 from bayesgmm.observations import Observations
+from bayesgmm.report.section import join
+
+if TYPE_CHECKING:
+    from bayesgmm.posterior_comparison import PosteriorComparison
 
 PARTS = {
     "em": "EM",
@@ -54,6 +61,7 @@ class Plan:
         Of EM, of the sampler, and of generated data.
     draws, tune, chains : int
     cores : int or None
+    method : {"nuts", "laplace"}
     """
 
     counts: Sequence[int]
@@ -64,6 +72,7 @@ class Plan:
     tune: int
     chains: int
     cores: int | None = None
+    method: Literal["nuts", "laplace"] = "nuts"
 
 
 def analyse(
@@ -125,7 +134,7 @@ def analyse(
         write_csv(frame, out / name)
     clock.lap("report and files")
 
-    _draw_pictures(posterior, out, clock)
+    _draw_pictures(posterior, out, clock, screen)
     screen.show(report.time_section(clock.seconds))
     screen.heading(f"Written to {out}")
     screen.say(", ".join(FILES))
@@ -136,47 +145,124 @@ def _sample(
     observations: Observations, chosen: GaussianMixture, plan: Plan, screen: Screen, clock: "_Clock"
 ) -> xr.DataTree:
     # said before the slow import, so that nobody wonders
+    K = chosen.n_components
     screen.say(
-        f"Sampling the posterior of K = {chosen.n_components} by NUTS, from the EM fit: {plan.chains} chains x "
+        f"Approximating the posterior of K = {K} around its modes (Laplace), from the EM fit."
+        if plan.method == "laplace"
+        else f"Sampling the posterior of K = {K} by NUTS, from the EM fit: {plan.chains} chains x "
         f"({plan.tune} warm-up + {plan.draws} draws). Ctrl-C keeps the draws made so far."
     )
-    from bayesgmm.sampling import OtherModeWarning, sample_posterior
+    from bayesgmm.laplace import LaplaceError
+    from bayesgmm.sampling import sample_posterior
 
     clock.lap("imports")
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", OtherModeWarning)
-        warnings.showwarning = _said_plainly(screen, OtherModeWarning, warnings.showwarning)
-        posterior = sample_posterior(
-            observations,
-            chosen.n_components,
-            covariance_type=chosen.covariance_type,
-            start=chosen,
-            draws=plan.draws,
-            tune=plan.tune,
-            chains=plan.chains,
-            cores=plan.cores,
-            random_seed=plan.seed,
-            progressbar=screen.live,
-        )
+    with _warnings_said(screen):
+        try:
+            posterior = sample_posterior(
+                observations,
+                K,
+                covariance_type=chosen.covariance_type,
+                start=chosen,
+                method=plan.method,
+                draws=plan.draws,
+                tune=plan.tune,
+                chains=plan.chains,
+                cores=plan.cores,
+                random_seed=plan.seed,
+                progressbar=screen.live,
+            )
+        except LaplaceError as error:
+            raise NoModelError(f"{error} Use --method nuts.") from None
     clock.split(datatree.meta(posterior)["seconds"], rest="alignment and likelihood")
     return posterior
 
 
-def _said_plainly(screen: Screen, ours: type[Warning], otherwise: Callable[..., None]) -> Callable[..., None]:
-    """Show a warning of this package as a sentence, any other as Python does."""
+@contextmanager
+def _warnings_said(screen: Screen) -> Iterator[None]:
+    """Show the sampler's own warnings as sentences, any other as Python does."""
+    from bayesgmm.sampling import LaplaceWarning, OtherModeWarning, PseudoPosteriorWarning
 
-    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, ours):
-            screen.warn(str(message))
-        else:
-            otherwise(message, category, *place, **more)
+    ours = (LaplaceWarning, OtherModeWarning, PseudoPosteriorWarning)
+    with warnings.catch_warnings():
+        for kind in ours:
+            warnings.simplefilter("always", kind)
+        otherwise = warnings.showwarning
 
-    return show
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, ours):
+                screen.warn(str(message))
+            else:
+                otherwise(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
-def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock") -> None:
+def compare_best(
+    observations: Observations,
+    comparison: Comparison,
+    criterion: str,
+    most: int,
+    screen: Screen,
+    draws: int,
+    tune: int,
+    chains: int,
+    cores: int | None,
+    seed: int,
+) -> "PosteriorComparison":
+    """Sample the posteriors of the best numbers of components, and show how they compare.
+
+    Those of the family of the best model, by the criterion, in rising order of K.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        With at least one admissible model.
+    most : int
+        How many.
+    """
+    table = comparison.table[comparison.table["admissible"].astype(bool)]
+    family = table.loc[table[criterion].astype(float).idxmin(), "covariance_type"]
+    best = table[table["covariance_type"] == family].nsmallest(most, criterion)
+    counts = sorted(int(k) for k in best["n_components"])
+    screen.say(
+        f"Sampling the posteriors of K = {join([str(k) for k in counts])} ({family}), {chains} chains x ({tune} "
+        f"warm-up + {draws} draws) each."
+    )
+    from bayesgmm.posterior_comparison import compare_posteriors
+    from bayesgmm.sampling import sample_posterior
+
+    posteriors = {}
+    with _warnings_said(screen):
+        for k in counts:
+            posteriors[f"K = {k}"] = sample_posterior(
+                observations,
+                k,
+                covariance_type=family,
+                start=comparison.fits[family, k],
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                cores=cores,
+                random_seed=seed,
+                progressbar=screen.live,
+            )
+        found = compare_posteriors(posteriors, random_seed=seed, progressbar=screen.live)
+    screen.show(report.posterior_comparison_section(found))
+    return found
+
+
+def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock", screen: Screen) -> None:
     from bayesgmm import plots
 
+    rows = datatree.view(posterior).observe(None)
+    if rows.missing is not None and rows.missing.any():
+        complete = np.flatnonzero(~rows.missing.any(axis=1))
+        if len(complete) < 2:
+            screen.warn("every row has a missing value, so no picture is drawn.")
+            return
+        screen.say(f"Pictures show the {len(complete)} rows without a missing value.")
+        rows = rows.take(complete)
     clock.lap("imports")
     pictures = {
         "density.png": plots.plot_density,
@@ -185,7 +271,7 @@ def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock") -> None:
     }
     for name, picture in pictures.items():
         with replacing(out / name) as temporary:
-            picture(posterior).savefig(temporary)
+            picture(posterior, rows).savefig(temporary)
     clock.lap("pictures")
 
 
@@ -203,20 +289,53 @@ def membership_frame(memberships: xr.Dataset) -> pd.DataFrame:
 
 
 def generated_frame(
-    posterior: xr.DataTree, n_rows: int | None = None, *, n_datasets: int = 1, random_seed: int | None = None
+    posterior: xr.DataTree,
+    n_rows: int | None = None,
+    *,
+    n_datasets: int = 1,
+    random_seed: int | None = None,
+    **how: Any,
 ) -> pd.DataFrame:
-    """Generate rows in the columns of the data; ``component_label`` says where each comes from.
+    """Generate rows in the columns of the data; ``component_label`` says where each comes from, if it is wanted.
 
-    With several datasets the first column, ``dataset``, counts them from 0.
+    With several datasets the first column, ``dataset``, counts them from 0. Further arguments are those of `generate`.
     """
-    drawn = generate(posterior, n_rows, n_datasets=n_datasets, random_seed=random_seed)["posterior_predictive"].dataset
-    values = drawn["x"].values[0]
-    frame = pd.DataFrame(values.reshape(-1, values.shape[-1]), columns=drawn[datatree.FEATURE].values.astype(str))
-    frame.insert(frame.shape[1], "component_label", drawn["component_label"].values.ravel(), allow_duplicates=True)
+    drawn = generate(posterior, n_rows, n_datasets=n_datasets, random_seed=random_seed, **how)
+    data = drawn["posterior_predictive"].dataset
+    values = data["x"].values[0]
+    frame = pd.DataFrame(values.reshape(-1, values.shape[-1]), columns=data[datatree.FEATURE].values.astype(str))
+    if "component_label" in data:
+        frame.insert(frame.shape[1], "component_label", data["component_label"].values.ravel(), allow_duplicates=True)
     if n_datasets > 1:
         which = [dataset for dataset in range(n_datasets) for _ in range(values.shape[1])]
         frame.insert(0, "dataset", which, allow_duplicates=True)
     return frame
+
+
+def completed_frame(imputed: xr.DataTree, n_tables: int | None = None) -> pd.DataFrame:
+    """Table without holes, after its row labels: of expectations, or several drawn, which column ``draw`` counts."""
+    if n_tables is None:
+        return _with_rows(completed_table(imputed))
+    frames = [_with_rows(completed_table(imputed, draw)) for draw in range(n_tables)]
+    return pd.concat(frames, keys=range(n_tables), names=["draw"]).reset_index(level="draw")
+
+
+def _with_rows(table: pd.DataFrame) -> pd.DataFrame:
+    rows = table.index.to_numpy()
+    table = table.reset_index(drop=True)
+    table.insert(0, "row", rows, allow_duplicates=True)
+    return table
+
+
+def cells_frame(imputed: xr.DataTree) -> pd.DataFrame:
+    """Each value that was filled in: row, column, expectation, interval, standard deviation."""
+    cells, tables = imputed["posterior_predictive"].dataset, imputed["imputed"].dataset
+    hidden = tables["hidden"].transpose(datatree.OBS, datatree.FEATURE).values.astype(bool)
+    columns = {"value": "x", "lower": "x_lower", "upper": "x_upper", "sd": "x_sd"}
+    return pd.DataFrame(
+        {"row": cells["cell_obs_id"].values, "column": cells["cell_feature"].values}
+        | {name: tables[of].transpose(datatree.OBS, datatree.FEATURE).values[hidden] for name, of in columns.items()}
+    )
 
 
 def _numbers(counts: Sequence[int]) -> str:

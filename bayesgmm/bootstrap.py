@@ -108,7 +108,7 @@ def bootstrap_test(
     --------
     >>> import bayesgmm as bg
     >>> X = bg.load_dataset("faithful")
-    >>> bg.bootstrap_test(X, 1, n_bootstrap=19, random_seed=0).p_value
+    >>> bg.bootstrap_test(X, 1, n_bootstrap=19, n_init=1, random_seed=0).p_value
     0.05
     """
     _check_counts(n_components=n_components, n_bootstrap=n_bootstrap, n_init=n_init)

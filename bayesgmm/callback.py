@@ -150,9 +150,16 @@ class LogDensity:
             with single_threaded_blas():
                 evaluate(0)
             return values, gradients
+
+        def evaluate_some(some: np.ndarray) -> None:
+            for s in some.tolist():
+                evaluate(s)
+
+        cores = min(available_cores(), len(points))
+        parts = np.array_split(np.arange(len(points)), min(4 * cores, len(points)))
         # ctypes gives the GIL back during the call
-        with single_threaded_blas(), ThreadPoolExecutor(min(available_cores(), len(points))) as pool:
-            list(pool.map(evaluate, range(len(points))))
+        with single_threaded_blas(), ThreadPoolExecutor(cores) as pool:
+            list(pool.map(evaluate_some, parts))
         return values, gradients
 
     def within(self, frame: Frame) -> LogDensity:

@@ -68,6 +68,11 @@ def density(
         parameters = parameters if chosen == list(range(parameters.n_features)) else parameters.marginal(chosen)
         points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1).reshape(-1, len(axes))
     observations = as_new_observations(points, parameters, names)
+    if observations.missing is not None:
+        raise ValueError(
+            f"the points have missing values in {observations.name_rows(observations.missing.any(axis=1))}: a point "
+            "has a density over all of its features; for a density over some of them, take their `marginal`."
+        )
     prob = check_ci_prob(ci_prob) if mixture.has_draws and intervals else None
     values = _summaries(observations, parameters, prob, progressbar)
     kept = zip(NAMES[: len(values)], values, strict=True)

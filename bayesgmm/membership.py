@@ -13,7 +13,7 @@ from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import COMPILED_FROM, check_ci_prob, equal_tailed, interval
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.labels import align
-from bayesgmm.novelty import mean_log_density, tail_probability
+from bayesgmm.novelty import mean_log_density, simulated_observations, tail_probability
 from bayesgmm.observations import Observations
 from bayesgmm.over_draws import sweep_blocks
 from bayesgmm.parameters import MixtureParameters
@@ -94,7 +94,8 @@ def membership(
     mixture = view(dt)
     observations = mixture.observe(X)
     prob = check_ci_prob(ci_prob) if mixture.has_draws else None
-    rows = _over_rows(observations, mixture, prob if intervals else None, progressbar=progressbar)
+    compiled = _compiled(observations, mixture)
+    rows = _over_rows(observations, mixture, prob if intervals else None, compiled=compiled, progressbar=progressbar)
     result = xr.Dataset(
         coords={OBS: netcdf_labels(observations.row_labels), COMPONENT: np.arange(mixture.parameters.n_components)}
     )
@@ -115,9 +116,10 @@ def membership(
     add("entropy", entr(rows.mean).sum(axis=1), "entropy of the probabilities", units="nat")
     add("log_density", rows.log_density, "log of the mean density over draws")
     if n_simulated:
-        tail = tail_probability(
-            rows.log_density, mixture.parameters, int(n_simulated), np.random.default_rng(random_seed)
-        )
+        rng = np.random.default_rng(random_seed)
+        simulated = simulated_observations(mixture.parameters, int(n_simulated), rng)
+        reference = _over_rows(simulated, mixture, None, compiled=compiled, progressbar=False).log_density
+        tail = tail_probability(rows.log_density, reference)
         text = "P(density of a row of the mixture <= density of this row)"
         add("tail_probability", tail, text, n_simulated=int(n_simulated), largest_standard_error=0.5 / n_simulated**0.5)
     if mixture.has_draws:
@@ -140,11 +142,18 @@ class _Rows(NamedTuple):
     switched: np.ndarray
 
 
-def _over_rows(observations: Observations, mixture: MixtureView, prob: float | None, *, progressbar: bool) -> _Rows:
+def _compiled(observations: Observations, mixture: MixtureView) -> bool:
+    """Whether the compiled sweep saves more time than its compilation takes."""
+    return mixture.has_draws and float(observations.n_rows) * mixture.parameters.weights.size >= COMPILED_FROM
+
+
+def _over_rows(
+    observations: Observations, mixture: MixtureView, prob: float | None, *, compiled: bool, progressbar: bool
+) -> _Rows:
     """Summarise r_nk of every row over draws; intervals of probability `prob`, or none."""
     N, (S, K) = observations.n_rows, mixture.parameters.weights.shape
     wanted = prob is not None
-    compiled = mixture.has_draws and float(N) * S * K >= COMPILED_FROM and (not wanted or equal_tailed())
+    compiled = compiled and (not wanted or equal_tailed())
     mean, agreement, log_density = np.empty((N, K)), np.empty(N), np.empty(N)
     ends = np.empty((2, N, K) if wanted else (2, 0, K))
     switched, lock = np.zeros(S), threading.Lock()
@@ -166,13 +175,11 @@ def _over_rows(observations: Observations, mixture: MixtureView, prob: float | N
             count(elsewhere.sum(axis=1))
             advance(len(best[0]))
 
-        def fast(
-            rows: slice | np.ndarray, eta: np.ndarray, features: np.ndarray, log_joint: np.ndarray
-        ) -> None:
+        def fast(rows: slice | np.ndarray, eta: np.ndarray, features: np.ndarray, log_joint: np.ndarray) -> None:
             from bayesgmm.dispatch import draws
 
             B = features.shape[1] or log_joint.shape[2]
-            tail = (1 - prob) / 2 if wanted else 0.0
+            tail = 0.0 if prob is None else (1 - prob) / 2
             block_mean, block_ends = np.empty((K, B)), np.empty((2, K, B if wanted else 0))
             block_agreement, block_density = np.empty(B), np.empty(B)
             elsewhere = np.zeros(S, dtype=np.int64)

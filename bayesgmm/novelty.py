@@ -5,9 +5,7 @@ May import NumPy and the modules below it only.
 
 import numpy as np
 
-from bayesgmm.blocks import map_rows
-from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.observations import as_new_observations
+from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
 
 
@@ -35,9 +33,13 @@ def mean_log_density(log_density: np.ndarray) -> np.ndarray:
         return largest + np.log(np.exp(log_density - largest).mean(axis=0))
 
 
-def tail_probability(
-    log_density: np.ndarray, parameters: MixtureParameters, n_simulated: int, rng: np.random.Generator
-) -> np.ndarray:
+def simulated_observations(parameters: MixtureParameters, n_rows: int, rng: np.random.Generator) -> Observations:
+    """Rows of `predictive_rows`, as observations."""
+    names = tuple(f"x{j}" for j in range(parameters.n_features))
+    return as_new_observations(predictive_rows(rng, parameters, n_rows), parameters, names)
+
+
+def tail_probability(log_density: np.ndarray, simulated: np.ndarray) -> np.ndarray:
     """P(p(x~) <= p(x_n)) for x~ from the mixture: small for a row unlike any that the mixture makes.
 
     p is the mean density over the S mixtures. Estimated by M rows simulated from it as (1 + m_n) / (M + 1), m_n of them
@@ -50,12 +52,7 @@ def tail_probability(
     ----------
     log_density : (N,) float64
         log p(x_n), in the units of the data.
-    parameters : MixtureParameters
-        Batch shape (S,), in the units of the data.
-    n_simulated : int
-        M.
+    simulated : (M,) float64
+        log p of rows simulated from the mixture.
     """
-    names = tuple(f"x{j}" for j in range(parameters.n_features))
-    rows = as_new_observations(predictive_rows(rng, parameters, n_simulated), parameters, names)
-    reference = np.sort(map_rows(lambda a: mean_log_density(normalise(a)), rows, parameters))
-    return (1 + np.searchsorted(reference, log_density, side="right")) / (n_simulated + 1)
+    return (1 + np.searchsorted(np.sort(simulated), log_density, side="right")) / (len(simulated) + 1)

@@ -232,9 +232,9 @@ def _count_weights(observations: Observations) -> tuple[Observations, str]:
     worth = weights.sum() ** 2 / (weights**2).sum()
     warnings.warn(
         "the row weights are not whole numbers: they are taken as sampling weights and scaled to a sum of "
-        f"{N}, the number of rows that have one. What is sampled is a pseudo-posterior: its centre is that of the weighted "
-        f"population, its intervals are not calibrated (such weights are worth about {worth:.0f} equal rows, Kish's "
-        "effective size). Give whole numbers for rows that stand for several equal ones.",
+        f"{N}, the number of rows that have one. What is sampled is a pseudo-posterior: its centre is that of the "
+        f"weighted population, its intervals are not calibrated (such weights are worth about {worth:.0f} equal rows, "
+        "Kish's effective size). Give whole numbers for rows that stand for several equal ones.",
         PseudoPosteriorWarning,
         stacklevel=3,
     )

@@ -166,6 +166,8 @@ def unconstrained_points(model: pm.Model, points: Sequence[Mapping[str, np.ndarr
         images.append(value if transform is None else transform.forward(value, *rv.owner.inputs))
     # A transform may depend on other variables (the bounds of an interval): they take their given values too.
     images = graph_replace(images, given, strict=False)
+    if len(points) > 1 and (together := _images_together(given, images, points)) is not None:
+        return together
     image = _interpreted(list(given.values()), images)
     vectors = []
     for point in points:
@@ -178,6 +180,25 @@ def unconstrained_points(model: pm.Model, points: Sequence[Mapping[str, np.ndarr
                 )
         vectors.append(np.concatenate([np.ravel(part) for part in parts]))
     return np.array(vectors, dtype=np.float64)
+
+
+def _images_together(given: dict, images: list, points: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray | None:
+    """Map all points in one pass; None where an operation has no vectorised form, or an image is not finite."""
+    many = {value: pt.tensor(dtype=value.dtype, shape=(None, *value.type.shape)) for value in given.values()}
+    try:
+        function = _interpreted(list(many.values()), vectorize_graph(images, replace=many))
+    except NotImplementedError:
+        return None
+    values = [np.stack([np.asarray(point[rv.name], dtype=rv.dtype) for point in points]) for rv in given]
+    parts = [np.asarray(part).reshape(len(points), -1) for part in function(*values)]
+    first = _interpreted(list(given.values()), images)(*(value[0] for value in values))
+    if not all(
+        np.allclose(part[0], np.ravel(one), rtol=1e-9, atol=0.0) for part, one in zip(parts, first, strict=True)
+    ):
+        return None
+    vectors = np.concatenate(parts, axis=1).astype(np.float64)
+    # the loop over points says which value of which point it was
+    return vectors if np.isfinite(vectors).all() else None
 
 
 def constrain_draws(model: pm.Model, vectors: np.ndarray) -> dict[str, np.ndarray]:

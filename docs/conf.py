@@ -15,7 +15,7 @@ exclude_patterns = ["_build"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 # scikit-learn's own methods, whose docstrings point into its user guide
-autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request"}
+autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request, get_metadata_routing"}
 autosummary_generate = False
 numpydoc_show_class_members = False
 

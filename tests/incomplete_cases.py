@@ -40,7 +40,9 @@ def mixture(rng, K: int, D: int, apart: float = 3.0) -> MixtureParameters:
     """Components of spread about one."""
     A = rng.normal(size=(K, D, D + 2))
     covariances = A @ np.swapaxes(A, 1, 2) / (D + 2)
-    return MixtureParameters.from_covariances(rng.dirichlet(np.full(K, 9.0)), apart * rng.normal(size=(K, D)), covariances)
+    return MixtureParameters.from_covariances(
+        rng.dirichlet(np.full(K, 9.0)), apart * rng.normal(size=(K, D)), covariances
+    )
 
 
 def incomplete_rows(rng, kinds, truth: MixtureParameters, N: int, share: float = 0.25) -> Given:

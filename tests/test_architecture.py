@@ -47,7 +47,7 @@ LAYERS = [
     {"compare", "membership", "density", "generate", "relabelling", "diagnose", "evidence", "imputation"},
     {"conditional", "regression", "quantiles", "modes", "leave_one_out", "bootstrap", "crossvalidation"},
     {"posterior_comparison"},
-    {"regions", "matching"},
+    {"regions", "matching", "number_of_components"},
     {"coclustering", "partition", "pseudo_class", "merging"},
     {"plots", "files", "report"},
     {"console"},
@@ -152,9 +152,10 @@ def test_heavy_libraries_stay_above_the_solver(name):
 
 
 @every_module
-def test_the_kernel_and_the_families_are_numpy_alone(name):
-    if top(name) in ("kernel", "covariance", "statistics"):
-        assert outside(name) <= {"numpy", *sys.stdlib_module_names}
+def test_the_kernel_and_the_families_are_numpy_and_lapack(name):
+    allowed = {"kernel": {"numpy"}, "covariance": {"numpy", "scipy"}, "statistics": {"numpy"}}.get(top(name))
+    if allowed is not None:
+        assert outside(name) <= {*allowed, *sys.stdlib_module_names}
 
 
 @every_module
@@ -194,6 +195,7 @@ CROSS_CUTTING = {
     "test_bad_input",
     "test_incomplete_agreement",
     "test_calibration",
+    "test_guide",
     "test_notebooks",
     "test_public_api",
     "test_scikit_learn",

@@ -71,7 +71,7 @@ def sampler_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         return dt
 
     monkeypatch.setattr("bayesgmm.sampling.sample_posterior", stand_in)
-    monkeypatch.setattr(analysis, "_draw_pictures", lambda posterior, out, clock: None)
+    monkeypatch.setattr(analysis, "_draw_pictures", lambda posterior, out, clock, screen: None)
 
 
 def test_fit_writes_every_result_and_nothing_else(fitted: tuple[Result, Path]) -> None:
@@ -331,7 +331,7 @@ def test_data_that_no_mixture_describes_are_refused_with_the_comparison(tmp_path
     assert (tmp_path / "out" / "comparison.csv").exists()
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["compare"], ["generate"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["fit"], ["compare"], ["generate"], ["impute"]])
 def test_help_has_an_example_of_each_command(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0

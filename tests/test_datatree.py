@@ -116,8 +116,7 @@ def test_saved_and_loaded_in_a_new_process_the_numbers_are_the_same(tmp_path):
     _, dt, _ = fake_posterior()
     path = datatree.save(dt, tmp_path / "posterior.nc")
     code = (
-        "import json, sys, xarray as xr; from tests.incomplete_cases import CASES, incomplete_rows, mixture
-from tests.posteriors import answers\n"
+        "import json, sys, xarray as xr; from tests.posteriors import answers\n"
         "print(json.dumps(answers(xr.open_datatree(sys.argv[1]))))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
@@ -212,7 +211,9 @@ def test_all_that_was_known_of_the_rows_comes_back_from_a_file(case, rng, tmp_pa
         names = np.array(["Adelie", "Gentoo", None], dtype=object)
         given = given._replace(known_labels=names[given.known_labels])
     observations = given.observations()
-    fitted = GaussianMixture(2, max_iter=1, init_params=GaussianMixture.from_parameters(p.weights, p.means, p.covariances))
+    fitted = GaussianMixture(
+        2, max_iter=1, init_params=GaussianMixture.from_parameters(p.weights, p.means, p.covariances)
+    )
     with pytest.warns(UserWarning):
         fitted.fit(observations)
     draws = scattered_draws(p, 30, rng, 1, 20)

@@ -116,7 +116,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,oops\n", ["a", "b"], "'oops' in row 1"),
         ("a,b\n1,2\n3,4\n", ["a", "c"], "no column 'c'; it has a, b"),
         ("height,b\n1,2\n3,4\n", ["heigth"], "Did you mean 'height'?"),
-        ("a,b\n1,2\n3,\n5,6\n", None, "column 'b', row 1"),
+        ("a,b\n1,2\n,\n5,6\n", None, "row 1 of X have no value at all"),
         ("a,b\n1,2\ninf,3\n5,6\n", None, "infinity: column 'a', row 1"),
         ("a,b\n1,2\n3,2\n5,2\n", None, "column 'b' is constant"),
     ],

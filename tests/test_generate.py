@@ -172,7 +172,9 @@ def test_measurement_errors_are_added_row_by_row_where_they_are_asked_for(rng, k
     )
     errors = given.errors if kind == "covariances" else given.errors[:, :, None] * np.eye(2)
     for noisy, expected in ((True, p.covariances + errors), (False, p.covariances + 0 * errors)):
-        made = generate(dt, n_datasets=2000, random_seed=1, measurement_errors=noisy)["posterior_predictive/x"].values[0]
+        made = generate(dt, n_datasets=2000, random_seed=1, measurement_errors=noisy)["posterior_predictive/x"].values[
+            0
+        ]
         for n in range(50):
             C = expected[n]
             error = np.sqrt((np.outer(np.diag(C), np.diag(C)) + C**2) / 2000)

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -30,6 +30,7 @@ from tests.strategies import random_rows, seeds
 FULL = FAMILIES["full"]
 methods = pytest.mark.parametrize("method", METHODS)
 drawn_methods = pytest.mark.parametrize("method", DRAWN)
+few = settings(max_examples=max(5, settings().max_examples // 4))  # of every family
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
@@ -44,6 +45,7 @@ def blobs(rng, per=40, D=2):
 
 @methods
 @families
+@few
 @given(seed=seeds, K=st.integers(1, 4), D=st.integers(1, 3))
 def test_a_start_is_a_mixture_of_the_family_among_the_data(method, family, seed, K, D):
     rng = np.random.default_rng(seed)
@@ -192,6 +194,7 @@ def test_the_hierarchical_start_draws_nothing(rng):
 
 
 @families
+@few
 @given(seed=seeds, weighted=st.booleans())
 def test_one_agglomeration_serves_every_number_of_components(family, seed, weighted):
     rng = np.random.default_rng(seed)

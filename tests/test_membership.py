@@ -136,8 +136,6 @@ def test_what_is_neither_fit_nor_posterior_is_refused():
         membership(X)
     with pytest.raises(ValueError, match="fitted to"):
         membership(dt, X[:, ::-1])
-    with pytest.raises(ValueError, match="NaN"):
-        membership(dt, X.where(X < 90))
     with pytest.raises(ValueError, match="not fitted"):
         membership(GaussianMixture(2), X)
 
@@ -202,15 +200,29 @@ def test_rows_of_the_mixture_have_uniform_tail_probabilities_and_strange_rows_sm
         membership(dt, n_simulated=-1)
 
 
+@pytest.mark.parametrize("rows", ["complete", "with missing values", "ill-conditioned"])
 @pytest.mark.parametrize("name, K", [("faithful", 2), ("galaxies", 3)])
-def test_the_compiled_pass_is_numpys(name, K, monkeypatch):
-    _, dt, _ = fake_posterior(name, K)
-    plain = membership(dt)
+def test_the_compiled_pass_is_numpys(name, K, rows, monkeypatch):
+    _, dt, X = fake_posterior(name, K)
+    new = X.values.copy()
+    if rows == "with missing values" and name == "faithful":
+        new[::3, 0] = np.nan
+    if rows == "ill-conditioned":
+        monkeypatch.setattr(sys.modules["bayesgmm.kernel"], "LARGEST_CONDITION", 0.0)
+    plain = membership(dt, new)
     monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", 0)
-    fast = membership(dt)
+    fast = membership(dt, new)
     assert set(fast.data_vars) == set(plain.data_vars)
     for variable in plain.data_vars:
         assert_allclose(fast[variable], plain[variable], rtol=1e-9, atol=1e-12, err_msg=str(variable))
+
+
+def test_highest_density_intervals_are_numpys_however_many_rows(monkeypatch):
+    _, dt, _ = fake_posterior()
+    with arviz_base.rc_context({"stats.ci_kind": "hdi"}):
+        plain = membership(dt)
+        monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", 0)
+        assert membership(dt).equals(plain)
 
 
 def test_without_intervals_the_rest_is_the_same():

@@ -18,7 +18,8 @@ from bayesgmm.tables import DataError
 from tests.oracle import log_density
 
 PRIOR_OF_FAITHFUL = bg.Prior(
-    means=bg.priors.Normal((3.5, 70.0), (2.0, 27.0)), covariances=bg.priors.InverseWishart(4.0, ((0.6, 6.0), (6.0, 90.0)))
+    means=bg.priors.Normal((3.5, 70.0), (2.0, 27.0)),
+    covariances=bg.priors.InverseWishart(4.0, ((0.6, 6.0), (6.0, 90.0))),
 )
 SETTINGS = {"draws": 300, "tune": 300, "chains": 2, "progressbar": False}
 
@@ -255,8 +256,9 @@ def test_nuts_takes_all_that_hides_a_part_of_the_data_at_once(tmp_path) -> None:
     hidden = rng.random(X.shape) < 0.1
     hidden[np.arange(len(X)), rng.integers(4, size=len(X))] = False
     errors = (0.2 * X.std("obs_id").values) ** 2
+    settings = SETTINGS | {"draws": 200, "tune": 200}
     dt = bg.sample_posterior(
-        X.where(~hidden), 3, weights=weights, errors=errors, known_labels=known, random_seed=1, **SETTINGS
+        X.where(~hidden), 3, weights=weights, errors=errors, known_labels=known, random_seed=1, **settings
     )
     said = meta(dt)
     assert said["weights"] == "frequency" and said["n_exchangeable"] == 0 and said["known_components"] == [0, 1, 2]

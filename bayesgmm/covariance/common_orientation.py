@@ -14,6 +14,7 @@ always does, is taken instead.
 from functools import cache
 
 import numpy as np
+from scipy.linalg import lapack
 
 from bayesgmm.covariance.family import family_by_code, of_equal_volume
 
@@ -92,7 +93,7 @@ def _descend(W: np.ndarray, N: np.ndarray | None, D: np.ndarray) -> tuple[np.nda
         for part in (1.0, 0.5, 0.25):
             # Cayley's rotation is exp(S) to third order
             half = 0.5 * part * S
-            candidate = D @ np.linalg.solve(unit - half, unit + half)
+            candidate = D @ lapack.dgesv(unit - half, unit + half)[2]
             found = _look(W, N, candidate)
             if found[0] <= value or size < SMALL_STEP:
                 break
@@ -133,10 +134,8 @@ def _newton_step(F: np.ndarray, a: np.ndarray, N: np.ndarray | None) -> np.ndarr
     hessian -= moves.T @ moves
     if N is None:
         hessian += (slopes.T * (c / d)) @ slopes
-    try:
-        np.linalg.cholesky(hessian)
-        step = np.linalg.solve(hessian, gradient)
-    except np.linalg.LinAlgError:
+    _, step, not_positive = lapack.dposv(hessian, gradient)
+    if not_positive:
         values, vectors = np.linalg.eigh(hessian)
         values = np.abs(values)
         step = vectors @ ((gradient @ vectors) / np.maximum(values, 1e-12 * values.max() + 1e-300))

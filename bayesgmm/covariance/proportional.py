@@ -6,6 +6,7 @@ B = R exp(-S) R^T, so Newton's step is taken and the alternating one is kept for
 """
 
 import numpy as np
+from scipy.linalg import lapack  # without the checks of numpy.linalg, which cost as much as these small problems
 
 MAX_STEPS = 200
 SMALL_STEP = 1e-5
@@ -50,11 +51,8 @@ def proportional_variances(scatter: np.ndarray, N: np.ndarray, start: np.ndarray
             spread = D * (weight @ p)
             hessian = n / D - (D * weight * p.T) @ p
             hessian.flat[:: D + 1] += spread
-            try:
-                step = np.linalg.solve(hessian, spread - n)
-            except np.linalg.LinAlgError:
-                step = np.full(D, np.nan)
-            size = np.abs(step).max()
+            _, step, failed = lapack.dposv(hessian, spread - n)
+            size = np.nan if failed else np.abs(step).max()
             candidate = b * np.exp(step)
             found = look(candidate)
             if not (found[0] <= value or size < SMALL_STEP):
@@ -94,12 +92,12 @@ def proportional_matrices(scatter: np.ndarray, N: np.ndarray, start: np.ndarray 
     pooled = scatter.sum(axis=0)
     if D == 1:
         return scatter / N[:, None, None]
-    try:
-        root = np.linalg.cholesky(pooled)
-        root = root if start is None else np.linalg.cholesky(start)
-        inverse = np.linalg.inv(root)
-    except np.linalg.LinAlgError:
+    root, singular = lapack.dpotrf(pooled, lower=1, clean=1)
+    if start is not None and not singular:
+        root, singular = lapack.dpotrf(start, lower=1, clean=1)
+    if singular:
         return np.repeat(pooled[None] / N.sum(), K, axis=0)
+    inverse = lapack.dtrtri(root, lower=1)[0]
     alive = scatter.reshape(K, D * D)[:, :: D + 1].sum(axis=1) > 0
     weight = N[alive]
     n, unit = weight.sum(), np.eye(D)
@@ -121,12 +119,9 @@ def proportional_matrices(scatter: np.ndarray, N: np.ndarray, start: np.ndarray 
             traceless = U - unit.ravel() / D
             system = -traceless @ traceless.T
             system.flat[:: len(weight) + 1] += n / (D * weight)
-            try:
-                step = (right + traceless.T @ np.linalg.solve(system, traceless @ right)).reshape(D, D)
-                values, vectors = np.linalg.eigh(-0.5 * (step + step.T))
-            except np.linalg.LinAlgError:
-                values, vectors = np.full(D, np.nan), unit
-            size = np.abs(values).max()
+            step = (right + traceless.T @ lapack.dgesv(system, traceless @ right)[2]).reshape(D, D)
+            values, vectors, failed = lapack.dsyev(-0.5 * (step + step.T))
+            size = np.nan if failed else np.abs(values).max()
             found = turned(V, values, vectors)
             if not (found[2] <= value or size < SMALL_STEP):
                 spectrum, vectors = np.linalg.eigh(0.5 * (mean + mean.T))

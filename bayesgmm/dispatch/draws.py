@@ -13,10 +13,10 @@ import numba
 import numpy as np
 
 from bayesgmm.dispatch.arithmetic import ORDERED, _bits, _double, exp_nonpositive, log_at_least_one
-from bayesgmm.dispatch.quantiles import LANES, ends
+from bayesgmm.dispatch.quantiles import LANES, STRIDE, ends
 
 TILE = 64
-"""Rows of a tile: a multiple of `LANES`, so few that one draw's densities stay in the fastest cache."""
+"""Rows of a tile: a multiple of `LANES`, so few that one draw's densities stay in the fastest cache (128 tried)."""
 
 PRODUCT_ROWS = 64
 """Coefficients of about so many components, whatever the draw, go into one matrix product (20 to 200 tried)."""
@@ -93,7 +93,7 @@ def memberships(
     stored = np.empty((K * TILE // LANES if wanted else 0, S, LANES))
     sums, log_mean = np.empty((K, TILE)), np.empty(TILE)
     label, elsewhere = np.empty(TILE, dtype=np.int16), np.empty(TILE, dtype=np.int64)
-    values, keys = np.empty(S), np.empty(S, dtype=np.int64)
+    values, keys = np.empty(S), np.empty(S + STRIDE, dtype=np.int64)
     for start in range(0, B, TILE):
         width = min(TILE, B - start)
         _fill(features, start, width, tile)
@@ -154,7 +154,7 @@ def densities(
     tile, joint = np.zeros((features.shape[0], TILE)), np.zeros((together * K, TILE))
     stored = np.empty((TILE // LANES if wanted else 0, S, LANES))
     scale, total, summed, far = np.empty(TILE), np.empty(TILE), np.empty(TILE), np.empty(TILE)
-    values, keys = np.empty(S), np.empty(S, dtype=np.int64)
+    values, keys = np.empty(S), np.empty(S + STRIDE, dtype=np.int64)
     for start in range(0, B, TILE):
         width = min(TILE, B - start)
         _fill(features, start, width, tile)

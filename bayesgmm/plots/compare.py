@@ -1,20 +1,31 @@
-"""The picture of a comparison: a criterion against the number of components, a line for each covariance family."""
+"""The picture of a comparison: criteria against the number of components, a line for each covariance family."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import line_xy, scatter_xy, set_xticks, set_ylim
+from arviz_plots.visuals import ci_line_y, line_xy, scatter_xy, set_xticks, set_ylim
 
 from bayesgmm.compare import CRITERIA, Comparison
 from bayesgmm.covariance import covariance_family
+from bayesgmm.crossvalidation import CrossValidation
 from bayesgmm.plots.picture import INK, MARKERS, Picture, open_picture
 
-VISUALS = ("line", "fit", "set_aside", "best", "xticks", "ylim", "xlabel", "ylabel", "title", "legend")
-FOLLOWED = {"line": ["color"], "fit": ["color", "marker"], "set_aside": ["color", "marker"], "best": ["color"]}
+if TYPE_CHECKING:
+    # it loads PyMC, which a picture of EM fits does not need
+    from bayesgmm.posterior_comparison import PosteriorComparison
+
+VISUALS = ("error", "line", "fit", "set_aside", "best", "xticks", "ylim", "xlabel", "ylabel", "title", "legend")
+FOLLOWED = {
+    "error": ["color"],
+    "line": ["color"],
+    "fit": ["color", "marker"],
+    "set_aside": ["color", "marker"],
+    "best": ["color"],
+}
 PANEL, FAMILY, COUNT = "criterion", "covariance_type", "n_components"
 
 SPHERE, ALONG_AXES, COMMON, OWN = "#CC79A7", "#E69F00", "#0072B2", "#009E73"
@@ -28,6 +39,10 @@ BEYOND = 3.0
 """How many times as far above the smallest value as the median of the admissible models the axis may go."""
 
 MOST_NAMED = 6
+MOST_PANELS_ABREAST = 3
+
+NAMES = {"loo": "LOO, expected log predictive density", "evidence": "log evidence", "cv": "held-out log density"}
+"""Criteria that come with an error, and of which the greatest is best."""
 STAR = {"bokeh": "star", "plotly": "star"}
 
 
@@ -35,6 +50,8 @@ def plot_compare(
     comparison: Comparison,
     *,
     criterion: str | Sequence[str] = "bic",
+    posteriors: "PosteriorComparison | None" = None,
+    cross_validation: CrossValidation | None = None,
     plot_collection: PlotCollection | None = None,
     backend: str | None = None,
     labeller: Any = None,
@@ -42,18 +59,24 @@ def plot_compare(
     visuals: Mapping[str, Any] | None = None,
     **pc_kwargs: Any,
 ) -> PlotCollection:
-    """Plot a criterion against the number of components, by covariance family.
+    """Plot criteria against the number of components, by covariance family.
 
-    Smaller is better, and a star marks the smallest. The colour of a family is its orientation, the marker its volume
-    and shape. Models set aside (not converged, or a component collapsed or with too few rows) are hollow, off the line;
-    models that could not be fitted are missing.
+    A star marks the best: of BIC, AIC and ICL the smallest; of LOO, the log evidence and the held-out log density,
+    which have bars of one standard error on each side, the greatest. The colour of a family is its orientation, the
+    marker its volume and shape. Models set aside (not converged, or a component collapsed or with too few rows) are
+    hollow, off the line; models that could not be fitted are missing.
 
     Parameters
     ----------
     comparison : Comparison
         What `compare` returned.
-    criterion : {"bic", "aic", "icl"} or sequence of them
+    criterion : {"bic", "aic", "icl", "all"} or sequence of the first three
         One panel for each.
+    posteriors : PosteriorComparison, optional
+        What `compare_posteriors` returned of some of these models: a panel of LOO and, where there is one, of the log
+        evidence. Errors of LOO are those of the differences from the best, which are smaller than those of the values.
+    cross_validation : CrossValidation, optional
+        What `cross_validate` returned of some of these models: a panel, with errors of the differences.
     plot_collection : PlotCollection, optional
         Panels to draw into, as an earlier call for the same families returned them.
     backend : {"matplotlib", "bokeh", "plotly"}, optional
@@ -63,8 +86,8 @@ def plot_compare(
     aes_by_visuals : mapping, optional
         {visual: aesthetics it follows}. By default all follow ``color``, and ``fit`` and ``set_aside`` ``marker`` too.
     visuals : mapping, optional
-        {visual: properties, or False to leave it out}: line, fit, set_aside, best, xticks, ylim, xlabel, ylabel, title,
-        legend. The axis ends where most models are in sight; ``{"ylim": False}`` shows all of them.
+        {visual: properties, or False to leave it out}: error, line, fit, set_aside, best, xticks, ylim, xlabel, ylabel,
+        title, legend. The axis ends where most models are in sight; ``{"ylim": False}`` shows all of them.
     **pc_kwargs
         Passed to `PlotCollection.wrap`; ``figure_kwargs={"figsize": (width, height)}``, for example.
 
@@ -76,7 +99,8 @@ def plot_compare(
     Raises
     ------
     ValueError
-        For an unknown criterion, visual or panel, or when no model could be fitted.
+        For an unknown criterion, visual or panel, when no model could be fitted, or when `posteriors` or
+        `cross_validation` hold a family that the comparison does not.
 
     Examples
     --------
@@ -87,7 +111,7 @@ def plot_compare(
     >>> sorted(pc.viz.children)
     ['best', 'fit', 'line', 'title', 'xlabel', 'ylabel']
     """
-    criteria = [criterion] if isinstance(criterion, str) else list(criterion)
+    criteria = list(CRITERIA) if criterion == "all" else [criterion] if isinstance(criterion, str) else list(criterion)
     if unknown := [name for name in criteria if name not in CRITERIA]:
         raise ValueError(f"`criterion` must be among {', '.join(CRITERIA)}; received {unknown[0]!r}.")
     if not criteria or len(set(criteria)) != len(criteria):
@@ -96,6 +120,8 @@ def plot_compare(
     if not np.isfinite(table[criteria].to_numpy(dtype=np.float64)).any():
         raise ValueError("no model of this comparison could be fitted: `comparison.table` says why.")
     families = list(dict.fromkeys(table[FAMILY]))
+    extra = _with_errors(posteriors, cross_validation, families)
+    criteria += list(extra)
     styles = [_style(name) for name in families]
     if plot_collection is not None:
         known = list(plot_collection.data.coords[FAMILY].values) if FAMILY in plot_collection.data.coords else []
@@ -110,7 +136,7 @@ def plot_compare(
         1,
         visual_names=VISUALS,
         panel_size=(6.0, 4.4) if len(criteria) == 1 else (4.6, 4.2),
-        n_columns=len(criteria),
+        n_columns=min(len(criteria), MOST_PANELS_ABREAST),
         plot_collection=plot_collection,
         backend=backend,
         labeller=labeller,
@@ -122,11 +148,14 @@ def plot_compare(
             "marker": (FAMILY, families, [marker for _, marker in styles]),
         },
     )
-    values = _values(table, criteria, families)
-    admissible = values.where(_values(table, ["admissible"], families).isel({PANEL: 0}, drop=True) == 1)
-    limits = {name: _limits(admissible.sel({PANEL: name}), values.sel({PANEL: name})) for name in criteria}
-    smallest = admissible == admissible.min([FAMILY, COUNT])
-    _draw(picture, values, admissible, smallest)
+    values, errors = _grid(table, criteria, families, extra)
+    sign = xr.DataArray([-1.0 if name in NAMES else 1.0 for name in criteria], dims=PANEL, coords={PANEL: criteria})
+    admissible = values.where(_admissible(table, values) | (sign < 0))
+    limits = {
+        name: _limits(*(part.sel({PANEL: name}) for part in (admissible, values, errors, sign))) for name in criteria
+    }
+    smallest = sign * admissible == (sign * admissible).min([FAMILY, COUNT])
+    _draw(picture, values, admissible, smallest, errors)
     counts = [int(k) for k in values[COUNT].values]
     panels = xr.DataArray(np.zeros(len(criteria)), dims=PANEL, coords={PANEL: criteria})
     step = -(-len(counts) // 12)
@@ -139,7 +168,7 @@ def plot_compare(
 
     picture.draw("ylim", end_axis, panels, store_artist=False)
     picture.write("xlabel", "xlabel", dict.fromkeys(criteria, "number of components K"))
-    picture.write("ylabel", "ylabel", {name: f"{name.upper()} (smaller is better)" for name in criteria})
+    picture.write("ylabel", "ylabel", {name: _scale_name(name) for name in criteria})
     cut = picture.wanted("ylim")
     titles = {
         name: _title(smallest.sel({PANEL: name}), values.sel({PANEL: name}), limits[name] if cut else (-np.inf, np.inf))
@@ -148,7 +177,8 @@ def plot_compare(
     # plotly alone writes another line break
     between = "; " if picture.collection.backend == "plotly" else "\n"
     picture.write("title", "title", {name: between.join(said) for name, said in titles.items()})
-    picture.legend(_entries(picture, families, set_aside=bool((values.notnull() & admissible.isnull()).any())))
+    aside = bool((values.notnull() & admissible.isnull()).any())
+    picture.legend(_entries(picture, families, set_aside=aside, errors=bool(extra)))
     return picture.collection
 
 
@@ -163,21 +193,81 @@ def _style(name: str) -> tuple[str, str]:
     return {"I": ALONG_AXES, "E": COMMON, "V": OWN}[orientation], MARKER[volume + shape]
 
 
-def _values(table: pd.DataFrame, columns: Sequence[str], families: Sequence[str]) -> xr.DataArray:
-    """Columns of the table by criterion, family and K; NaN where there is none."""
-    counts = sorted(set(table[COUNT]))
-    by_model = table.drop_duplicates([FAMILY, COUNT]).set_index([FAMILY, COUNT])[list(columns)].astype(np.float64)
+def _with_errors(
+    posteriors: "PosteriorComparison | None", cross_validation: CrossValidation | None, families: Sequence[str]
+) -> dict[str, pd.DataFrame]:
+    """Columns value and error by family and K, of each criterion that has errors."""
+    found: dict[str, pd.DataFrame] = {}
+
+    def add(name: str, table: pd.DataFrame, value: str, error: str) -> None:
+        columns = [FAMILY, COUNT, value, error]
+        found[name] = table[columns].set_axis([FAMILY, COUNT, "value", "error"], axis=1).dropna(subset="value")
+
+    if posteriors is not None:
+        add("loo", posteriors.table, "elpd_loo", "difference_error")
+        if posteriors.table["log_evidence"].notna().any():
+            add("evidence", posteriors.table, "log_evidence", "log_evidence_error")
+    if cross_validation is not None:
+        add("cv", cross_validation.table, "elpd", "difference_error")
+    for table in found.values():
+        if strange := sorted(set(table[FAMILY]) - set(families)):
+            raise ValueError(f"the comparison has no family {strange[0]!r}; it has {', '.join(families)}.")
+    return found
+
+
+def _scale_name(criterion: str) -> str:
+    if criterion in NAMES:
+        return f"{NAMES[criterion]} (greater is better)"
+    return f"{criterion.upper()} (smaller is better)"
+
+
+def _grid(
+    table: pd.DataFrame, criteria: Sequence[str], families: Sequence[str], extra: Mapping[str, pd.DataFrame]
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Values and errors by criterion, family and K; NaN where there is none."""
+    counts = sorted(set(table[COUNT]).union(*(part[COUNT] for part in extra.values())))
     order = pd.MultiIndex.from_product([families, counts], names=[FAMILY, COUNT])
-    grid = by_model.reindex(order).to_numpy().T.reshape(len(columns), len(families), len(counts))
-    return xr.DataArray(
-        grid, dims=(PANEL, FAMILY, COUNT), coords={PANEL: list(columns), FAMILY: list(families), COUNT: counts}
-    )
+    shape = (len(families), len(counts))
+
+    def column(part: pd.DataFrame, name: str) -> np.ndarray:
+        by_model = part.drop_duplicates([FAMILY, COUNT]).set_index([FAMILY, COUNT])[name].astype(np.float64)
+        return by_model.reindex(order).to_numpy().reshape(shape)
+
+    nothing = np.full(shape, np.nan)
+    values = [column(extra[name], "value") if name in extra else column(table, name) for name in criteria]
+    errors = [column(extra[name], "error") if name in extra else nothing for name in criteria]
+    coords = {PANEL: list(criteria), FAMILY: list(families), COUNT: counts}
+    dims = (PANEL, FAMILY, COUNT)
+    return xr.DataArray(np.array(values), dims=dims, coords=coords), xr.DataArray(np.array(errors), coords, dims)
 
 
-def _limits(admissible: xr.DataArray, values: xr.DataArray) -> tuple[float, float]:
-    """Find the ends of the axis: a few models far above all others must not press these into one line."""
-    every = values.values[np.isfinite(values.values)]
-    sound = admissible.values[np.isfinite(admissible.values)]
+def _admissible(table: pd.DataFrame, like: xr.DataArray) -> xr.DataArray:
+    """Whether each model is, by family and K."""
+    by_model = table.drop_duplicates([FAMILY, COUNT]).set_index([FAMILY, COUNT])["admissible"].astype(bool)
+    order = pd.MultiIndex.from_product([like[FAMILY].values, like[COUNT].values])
+    grid = by_model.reindex(order, fill_value=False).to_numpy().reshape(like.sizes[FAMILY], like.sizes[COUNT])
+    return xr.DataArray(grid, dims=(FAMILY, COUNT), coords={FAMILY: like[FAMILY], COUNT: like[COUNT]})
+
+
+def _limits(
+    admissible: xr.DataArray, values: xr.DataArray, errors: xr.DataArray, sign: xr.DataArray
+) -> tuple[float, float]:
+    """Find the ends of the axis: a few models far from the best must not press the others into one line.
+
+    Where the greatest is best, `sign` is -1 and the axis is that of the values with the other sign, turned.
+    """
+    turned = float(sign)
+    low, high = _limits_of_smallest(turned * admissible.values, turned * values.values)
+    bar = errors.fillna(0.0).values
+    near = (turned * values.values >= low) & (turned * values.values <= high)
+    low = min(low, float((turned * values.values - bar)[near].min()))
+    high = max(high, float((turned * values.values + bar)[near].max()))
+    return (low, high) if turned > 0 else (-high, -low)
+
+
+def _limits_of_smallest(admissible: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    every = values[np.isfinite(values)]
+    sound = admissible[np.isfinite(admissible)]
     sound = sound if len(sound) else every
     low = float(sound.min())
     near = float(np.median(sound)) - low
@@ -188,14 +278,23 @@ def _limits(admissible: xr.DataArray, values: xr.DataArray) -> tuple[float, floa
     return float(below) - 0.06 * span, top + 0.04 * span
 
 
-def _draw(picture: Picture, values: xr.DataArray, admissible: xr.DataArray, smallest: xr.DataArray) -> None:
-    """Lines, markers, hollow markers and the star, in this order."""
+def _draw(
+    picture: Picture, values: xr.DataArray, admissible: xr.DataArray, smallest: xr.DataArray, errors: xr.DataArray
+) -> None:
+    """Error bars, lines, markers, hollow markers and the star, in this order."""
 
     def points(y: xr.DataArray) -> xr.DataArray:
         x = xr.broadcast(y[COUNT].astype(np.float64), y)[0].transpose(*y.dims)
         return xr.concat([x.where(y.notnull()), y], dim=pd.Index(["x", "y"], name="plot_axis"), coords="minimal")
 
     area = picture.marker_size(26)
+    if errors.notnull().any():
+        ends = xr.concat(
+            [points(values).isel(plot_axis=0), values - errors, values + errors],
+            dim=pd.Index(["x", "y_bottom", "y_top"], name="plot_axis"),
+            coords="minimal",
+        )
+        picture.draw("error", _known(ci_line_y), ends.where(errors.notnull()), width=1.3, alpha=0.7)
     picture.draw("line", line_xy, points(admissible), width=1.3, alpha=0.85)
     picture.draw("fit", _known(scatter_xy), points(admissible), size=area, **picture.only_matplotlib(linewidths=0))
     set_aside = values.where(admissible.isnull())
@@ -240,6 +339,8 @@ def _title(smallest: xr.DataArray, values: xr.DataArray, limits: tuple[float, fl
         above += [_code(name) if along == FAMILY else f"K = {name}" for name in off]
     below = int((values < limits[0]).sum())
     more = f" and {len(above) - MOST_NAMED} more" if len(above) > MOST_NAMED else ""
+    if smallest[PANEL].item() in NAMES:
+        return [best, f"below the axis: {below} models"] if below else [best]
     hidden = [f"above the axis: {', '.join(above[:MOST_NAMED])}{more}"] if above else []
     hidden += [f"below it: {below} set aside" if above else f"below the axis: {below} set aside"] if below else []
     return [best, "; ".join(hidden)] if hidden else [best]
@@ -249,7 +350,9 @@ def _code(name: Any) -> str:
     return covariance_family(str(name)).code
 
 
-def _entries(picture: Picture, families: Sequence[str], *, set_aside: bool) -> list[tuple[str, dict[str, Any]]]:
+def _entries(
+    picture: Picture, families: Sequence[str], *, set_aside: bool, errors: bool
+) -> list[tuple[str, dict[str, Any]]]:
     """Legend: the families in mclust's codes, with scikit-learn's names; then what hollow and star mean."""
     entries = []
     for name in families:
@@ -266,5 +369,5 @@ def _entries(picture: Picture, families: Sequence[str], *, set_aside: bool) -> l
         label, mark = picture.mark_entry("set aside", area=26)
         entries.append((label, mark | picture.only_matplotlib(**hollow)))
     if picture.collection.backend == "matplotlib":
-        entries.append(picture.mark_entry("smallest", marker="*", area=110))
+        entries.append(picture.mark_entry("best" if errors else "smallest", marker="*", area=110))
     return entries

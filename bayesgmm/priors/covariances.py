@@ -18,8 +18,8 @@ class RandomScale(Value):
 
     Where the scale is a number for each variance ("diag", "spherical", "EII", "EEI", and one feature) its elements are
     independent, scale_j ~ Gamma(shape, rate_j). In D dimensions ("full", "tied") it is a matrix of the matrix gamma
-    law, density proportional to |scale|^(shape - (D + 1)/2) exp(-tr(rate scale)): Wishart(2 shape, (2 rate)^-1), with
-    mean shape rate^-1, and Gamma(shape, rate) for D = 1.
+    law, density proportional to ``|scale|^(shape - (D + 1)/2) exp(-tr(rate scale))``: Wishart(2 shape, (2 rate)^-1),
+    with mean shape rate^-1, and Gamma(shape, rate) for D = 1.
 
     In the notation of Richardson & Green (sigma_k^-2 ~ Gamma(alpha, beta), beta ~ Gamma(g, h)) alpha is dof / 2, beta
     is scale / 2, g is `shape` and h is 2 `rate`; in that of Stephens (Sigma_k^-1 ~ Wishart(2 alpha, (2 beta)^-1),
@@ -53,7 +53,7 @@ class RandomScale(Value):
 
 @dataclass(frozen=True, slots=True)
 class InverseWishart(Value):
-    """Sigma ~ InverseWishart(dof, scale), density proportional to |Sigma|^-(dof + D + 1)/2 exp(-tr(scale Sigma^-1)/2).
+    """Sigma ~ InverseWishart(dof, scale), density ~ ``|Sigma|^-((dof + D + 1)/2) exp(-tr(scale Sigma^-1)/2)``.
 
     Its mean is scale / (dof - D - 1). "full" has one Sigma for each component, "tied" one for all. Where a family has
     variances only, this is its one-dimensional form, InverseGamma(dof / 2, scale / 2) on a variance: "diag" has one
@@ -81,7 +81,7 @@ class InverseWishart(Value):
 
 @dataclass(frozen=True, slots=True)
 class LKJ(Value):
-    """Sigma = diag(sd) R diag(sd) with R ~ LKJ(eta), density proportional to |R|^(eta - 1), and sd ~ `sd`.
+    """Sigma = diag(sd) R diag(sd) with R ~ LKJ(eta), density proportional to ``|R|^(eta - 1)``, and sd ~ `sd`.
 
     In one dimension, and for "diag", "spherical", "EII" and "EEI", there are no correlations: `eta` is unused and this
     is the prior `sd` on each standard deviation.
@@ -118,7 +118,7 @@ class Decomposed(Value):
     For the families that share some of the three between components and vary others: VEI, EVI, VEE, EVV, EEV, VEV,
     EVE, VVE (Celeux & Govaert 1995). What a letter E shares is drawn once, what V varies once for each component.
 
-    Volume. lambda = |Sigma|^(1/D), and sqrt(lambda) ~ `volume`: the geometric mean of the standard deviations.
+    Volume. ``lambda = |Sigma|^(1/D)``, and sqrt(lambda) ~ `volume`: the geometric mean of the standard deviations.
 
     Shape. The standard deviations relative to their geometric mean, sqrt(a_j) = s_j / (prod_i s_i)^(1/D) with
     s_j ~ `shape`, log-normal: log sqrt(a) is a normal vector that sums to zero. They belong to features in VEI, EVI,

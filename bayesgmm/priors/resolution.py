@@ -40,7 +40,8 @@ def summary(data: Observations | tuple[Any, Any]) -> Summary:
     """Summarise the rows, or take (mean, covariance) as they are."""
     if isinstance(data, Observations):
         rows = data.values if data.weights is None else data.values[data.weights > 0]
-        return Summary(data.shift, data.covariance(), np.ptp(rows, axis=0).astype(np.float64))
+        ranges = np.nanmax(rows, axis=0) - np.nanmin(rows, axis=0)
+        return Summary(data.shift, data.covariance(), ranges.astype(np.float64))
     mean, covariance = (np.asarray(part, dtype=np.float64) for part in data)
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise PriorError(f"(mean, covariance) must be (D,) and (D, D), received {mean.shape} and {covariance.shape}.")

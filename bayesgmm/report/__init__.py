@@ -7,6 +7,7 @@ from bayesgmm.report.comparison import comparison_section
 from bayesgmm.report.generated import generated_section
 from bayesgmm.report.membership import membership_section
 from bayesgmm.report.posterior import posterior_section
+from bayesgmm.report.posterior_comparison import posterior_comparison_section
 from bayesgmm.report.section import Section, time_section
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "comparison_section",
     "generated_section",
     "membership_section",
+    "posterior_comparison_section",
     "posterior_section",
     "time_section",
 ]

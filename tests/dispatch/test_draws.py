@@ -67,7 +67,7 @@ def test_coefficients_times_features_are_the_log_joint_density(seed, shape, F):
     arrays = eta, features, np.empty((0, 0, 0))
     log_joint = (eta @ features).reshape(shape)
     for a, b in zip(plain(log_joint), compiled(arrays, shape), strict=True):
-        assert_allclose(b, a, rtol=1e-11)
+        assert_allclose(b, a, rtol=1e-11, atol=1e-12)
     out, expected = np.empty((3, B)), np.empty((3, B))
     draws.densities(*arrays, S, *TAILS, out)
     draws.densities(*given_log_joint(log_joint), S, *TAILS, expected)

@@ -90,7 +90,7 @@ def test_parameters_out_of_reach_give_no_number_and_no_exception(kinds, bad, rng
     p = mixture(rng, 2, 2)
     packed, _ = pack(incomplete_rows(rng, kinds, p, 30).observations())
     log_weights, means, U = (part.copy() for part in arguments(p))
-    for part in ((means, U) if bad != 0.0 else (U,)):
+    for part in (means, U) if bad != 0.0 else (U,):
         moved = [log_weights, means.copy(), U.copy()]
         moved[1 if part is means else 2][...] = bad
         value, _ = compiled(packed, *moved)

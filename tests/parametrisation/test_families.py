@@ -191,7 +191,7 @@ def test_densities_over_the_unconstrained_space_integrate_to_one(rng, family):
         pair = log_prior(mixture_model(rows(rng, 2), 1, covariance_type=family), "axis_gaps")
         assert_allclose(quad(lambda x: np.exp(pair(x)), -40, 4)[0], 1.0, rtol=1e-6)
         triple = log_prior(mixture_model(rows(rng, 3), 1, covariance_type=family), "axis_gaps")
-        assert_allclose(dblquad(lambda x, y: np.exp(triple(x, y)), -14, 2.5, -14, 2.5, epsabs=1e-5)[0], 1.0, rtol=1e-4)
+        assert_allclose(dblquad(lambda x, y: np.exp(triple(x, y)), -14, 2.5, -14, 2.5, epsabs=1e-3)[0], 1.0, rtol=2e-3)
 
 
 @oriented

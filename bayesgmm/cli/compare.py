@@ -1,0 +1,168 @@
+"""`bayesgmm compare`: which number of components, which covariance family."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayesgmm.cli.application import app
+from bayesgmm.cli.options import (
+    COLUMNS_OF_ROWS,
+    Chains,
+    Columns,
+    Components,
+    Cores,
+    Criterion,
+    Data,
+    Draws,
+    Errors,
+    Label,
+    Quiet,
+    Seed,
+    Tune,
+    Weights,
+)
+from bayesgmm.cli.running import INTERRUPTED, bad_input, new_screen, parse_components, read_rows
+
+if TYPE_CHECKING:
+    from bayesgmm.compare import Comparison
+    from bayesgmm.console import Screen
+    from bayesgmm.observations import Observations
+    from bayesgmm.posterior_comparison import PosteriorComparison
+
+PICTURES = (".png", ".pdf", ".svg")
+
+COMPARE = f"""Compare numbers of components and covariance families by BIC, AIC and ICL. Takes seconds: EM only.
+
+With --posterior N it goes on: the N best numbers of components, in the family of the best model, are sampled, and
+compared by leave-one-out prediction (LOO) and by evidence, each with its error.
+
+{COLUMNS_OF_ROWS}
+
+\b
+Covariance families: volume (size), shape and orientation of the components, each
+  E  equal for all components     V  variable, each its own     I  identity:
+     shape I is round, orientation I has its axes along the columns
+\b
+  EII  VII (spherical)            round
+  EEI  VEI  EVI  VVI (diag)       axes along the columns
+  EEE (tied)  VEE  EVE  VVE       axes the same for all components
+  EEV  VEV  EVV  VVV (full)       axes of each component its own
+  E  V                            with one column only, where `all` is these two
+\b
+Examples
+  bayesgmm compare table.csv -k 1:9
+  bayesgmm compare table.csv -k 1:9 --criterion icl --plot criteria.png
+  bayesgmm compare table.csv -k 1:5 --covariance VVV,VEV,EEE --starts 20 -o table.csv
+  bayesgmm compare table.csv -k 1:6 --posterior 3 -o table.csv --plot criteria.png
+"""
+
+
+@app.command(help=COMPARE, short_help="Which number of components, which covariance family.")
+def compare(
+    data: Data,
+    components: Components = "1:9",
+    columns: Columns = None,
+    weights: Weights = None,
+    errors: Errors = None,
+    label: Label = None,
+    covariance: Annotated[str, typer.Option(help="Families: all, or some, as VVV,EEE or full,tied.")] = "all",
+    criterion: Annotated[Criterion, typer.Option(help="What orders the models.")] = "bic",
+    starts: Annotated[int, typer.Option(min=1, metavar="N", help="Starts of EM for each model.")] = 5,
+    posterior: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Sample so many of the best, and compare their posteriors.")
+    ] = 0,
+    draws: Draws = 1000,
+    tune: Tune = 1000,
+    chains: Chains = 4,
+    cores: Cores = None,
+    seed: Seed = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE.csv",
+            help="Write the table there; that of the posteriors beside it, as FILE_posterior.csv.",
+        ),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the criteria against K there.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compare models by EM."""
+    screen = new_screen(quiet)
+    with bad_input():
+        from bayesgmm.covariance import check_dimension, covariance_family
+        from bayesgmm.files import prepare_file, write_csv
+
+        counts = parse_components(components)
+        named = [] if covariance == "all" else [covariance_family(name.strip()) for name in covariance.split(",")]
+        observations = read_rows(screen, data, counts, columns=columns, weights=weights, errors=errors, label=label)
+        for family in named:
+            check_dimension(family, observations.n_features)
+        if plot is not None and plot.suffix.lower() not in PICTURES:
+            raise ValueError(f"--plot must end in one of {', '.join(PICTURES)}; received {str(plot)!r}.")
+        for path in (out, plot):
+            if path is not None:
+                prepare_file(path)
+    from bayesgmm.compare import compare as compare_fits
+    from bayesgmm.report.comparison import comparison_sections
+
+    families = list(dict.fromkeys(family.name for family in named)) or "all"
+    with screen.progress("EM") as told:
+        found = compare_fits(
+            observations, counts, covariance_type=families, n_init=starts, random_state=seed, on_fit=told
+        )
+    for section in comparison_sections(found, criterion):
+        screen.show(section)
+    if out is not None:
+        write_csv(found.table, out)
+        screen.say(f"Written: {out}")
+    compared = None
+    if posterior:
+        compared = _posteriors(screen, observations, found, criterion, posterior, (draws, tune, chains, cores, seed))
+        if compared is not None and out is not None:
+            beside = out.with_name(f"{out.stem}_posterior{out.suffix}")
+            write_csv(compared.table.rename_axis("model").reset_index(), beside)
+            screen.say(f"Written: {beside}")
+    if plot is not None:
+        _draw(screen, found, criterion, compared, plot)
+
+
+def _posteriors(
+    screen: "Screen",
+    observations: "Observations",
+    found: "Comparison",
+    criterion: str,
+    most: int,
+    settings: tuple[int, int, int, int | None, int],
+) -> "PosteriorComparison | None":
+    """Sample the best models of the best family, and show how they compare."""
+    if not found.table["admissible"].any():
+        screen.warn("no model is admissible, so no posterior is sampled.")
+        return None
+    from bayesgmm.analysis import compare_best
+
+    try:
+        return compare_best(observations, found, criterion, most, screen, *settings)
+    except KeyboardInterrupt:
+        screen.warn("interrupted before the posteriors could be compared.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _draw(
+    screen: "Screen", found: "Comparison", criterion: str, compared: "PosteriorComparison | None", plot: Path
+) -> None:
+    if not found.fits:
+        screen.warn(f"no model could be fitted, so {plot} is not drawn.")
+        return
+    # no window is opened, so no toolkit need be found; before anything imports matplotlib
+    os.environ.setdefault("MPLBACKEND", "agg")
+    from bayesgmm.atomic import replacing
+    from bayesgmm.plots import plot_compare
+
+    with replacing(plot) as temporary:
+        which = criterion if compared is None else "all"
+        plot_compare(found, criterion=which, posteriors=compared, backend="matplotlib").savefig(temporary)
+    screen.say(f"Written: {plot}")
