@@ -35,7 +35,7 @@ from bayesgmm.callback import LogDensity, compile_log_density
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
 from bayesgmm.findings import ties
-from bayesgmm.labels import align
+from bayesgmm.labels import align, known_components
 from bayesgmm.model import mixture_model, starting_point
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.parametrisation import parametrisation
@@ -180,7 +180,8 @@ class _Target:
         self.K = int(meta["n_components"])
         if (improper := ties(observations, meta, self.K)) is not None:
             raise EvidenceError(f"the posterior is improper, and has no evidence: {improper.seen} {improper.advice}")
-        self.exchangeable = self.prior.exchangeable and observations.known_labels is None
+        self.exchangeable = self.prior.exchangeable
+        self.fixed = known_components(observations)
         em = datatree.posterior_parameters(dt, "em")
         family = meta["covariance_type"]
         self.model: Any = mixture_model(observations, self.K, covariance_type=family, prior=self.prior, start=em)
@@ -188,19 +189,19 @@ class _Target:
         self.covariances: Any = self.prior.covariances
         self.rng = np.random.default_rng(seed)
         self.density: LogDensity = compile_log_density(self.model)
-        self.reference = central_mixture(datatree.posterior_parameters(dt), em)
+        self.reference = central_mixture(datatree.posterior_parameters(dt), em, self.fixed)
         self.permutation = np.asarray(dt["alignment"]["permutation"].values) if "alignment" in dt.children else None
 
     @property
     def log_copies(self) -> float:
         """Log of the number of points, relabelled or with axes in another order, that have the same density."""
-        return (lgamma(self.K + 1) if self.exchangeable else 0.0) + log(self.copies)
+        return (lgamma(self.K - len(self.fixed) + 1) if self.exchangeable else 0.0) + log(self.copies)
 
     def vectors(self, draws: MixtureParameters) -> np.ndarray:
         """Unconstrained vectors (chain, draw, n) of posterior draws, relabelled into the region."""
         flat = draws.flat()
         if self.exchangeable:
-            flat = flat.permute(align(flat, self.reference).permutation)
+            flat = flat.permute(align(flat, self.reference, fixed=self.fixed).permutation)
         elif self.permutation is not None:
             # the components are told apart by the prior: back to the labels they were drawn with
             flat = flat.permute(np.argsort(self.permutation.reshape(-1, self.K), axis=-1))
@@ -232,7 +233,8 @@ class _Target:
         usable = np.all([np.isfinite(part).reshape(len(vectors), -1).all(axis=1) for part in parts], axis=0)
         inside = np.zeros(len(vectors), dtype=bool)
         drawn = MixtureParameters.from_covariances(*(part[usable] for part in parts))
-        inside[usable] = (align(drawn, self.reference).permutation == np.arange(self.K)).all(axis=1) | (not relabelled)
+        found = align(drawn, self.reference, fixed=self.fixed).permutation
+        inside[usable] = (found == np.arange(self.K)).all(axis=1) | (not relabelled)
         if self.copies > 1:
             chosen = np.flatnonzero(inside)
             if len(chosen):
@@ -241,11 +243,13 @@ class _Target:
         return inside
 
 
-def central_mixture(draws: MixtureParameters, reference: MixtureParameters) -> MixtureParameters:
+def central_mixture(
+    draws: MixtureParameters, reference: MixtureParameters, fixed: tuple[int, ...] = ()
+) -> MixtureParameters:
     """Mean of the draws' parameters, aligned to the reference and then to that mean: the middle of one labelling."""
     flat = draws.flat()
     for _ in range(2):
-        flat = flat.permute(align(flat, reference).permutation)
+        flat = flat.permute(align(flat, reference, fixed=fixed).permutation)
         reference = MixtureParameters.from_covariances(
             flat.weights.mean(axis=0), flat.means.mean(axis=0), flat.covariances.mean(axis=0)
         )

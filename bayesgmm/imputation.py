@@ -93,7 +93,7 @@ def impute(
     >>> gm = bg.GaussianMixture(2, random_state=0).fit(bg.load_dataset("faithful"))
     >>> found = bg.impute(gm, [[4.0, float("nan")], [2.0, float("nan")]], random_seed=0)
     >>> found["imputed/x"].values.round(1).tolist()
-    [[4.0, 77.4], [2.0, 54.2]]
+    [[4.0, 78.4], [2.0, 54.2]]
     """
     if isinstance(n_draws, bool) or not isinstance(n_draws, Integral) or n_draws < 1:
         raise ValueError(f"`n_draws` must be an integer of at least 1; received {n_draws!r}.")

@@ -42,7 +42,7 @@ def test_a_seed_gives_the_same_draws_on_any_number_of_threads(monkeypatch):
     mixture = view(dt)
     rows = as_observations(X)
     many = draw_allocations(rows, mixture.parameters, 10, 3)
-    monkeypatch.setattr("bayesgmm.blocks.available_cores", lambda: 1)
+    monkeypatch.setattr("bayesgmm.complete.available_cores", lambda: 1)
     assert_array_equal(draw_allocations(rows, mixture.parameters, 10, 3), many)
     assert (draw_allocations(rows, mixture.parameters, 10, 4) != many).any()
 

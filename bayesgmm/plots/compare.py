@@ -290,7 +290,7 @@ def _draw(
     area = picture.marker_size(26)
     if errors.notnull().any():
         ends = xr.concat(
-            [points(values).isel(plot_axis=0), values - errors, values + errors],
+            [points(values).isel(plot_axis=0, drop=True), values - errors, values + errors],
             dim=pd.Index(["x", "y_bottom", "y_top"], name="plot_axis"),
             coords="minimal",
         )
@@ -340,7 +340,7 @@ def _title(smallest: xr.DataArray, values: xr.DataArray, limits: tuple[float, fl
     below = int((values < limits[0]).sum())
     more = f" and {len(above) - MOST_NAMED} more" if len(above) > MOST_NAMED else ""
     if smallest[PANEL].item() in NAMES:
-        return [best, f"below the axis: {below} models"] if below else [best]
+        return [best, f"below the axis: {below} model{'s' if below > 1 else ''}"] if below else [best]
     hidden = [f"above the axis: {', '.join(above[:MOST_NAMED])}{more}"] if above else []
     hidden += [f"below it: {below} set aside" if above else f"below the axis: {below} set aside"] if below else []
     return [best, "; ".join(hidden)] if hidden else [best]

@@ -111,7 +111,7 @@ def visible(densities: np.ndarray) -> np.ndarray:
 
 def grid(values: np.ndarray, n_points: int, margin: float = 0.12) -> np.ndarray:
     """Equally spaced points over the range of the values, and a share of it on either side."""
-    low, high = float(values.min()), float(values.max())
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     beyond = margin * (high - low)
     return np.linspace(low - beyond, high + beyond, n_points)
 

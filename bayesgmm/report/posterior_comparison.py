@@ -27,7 +27,7 @@ def posterior_comparison_section(comparison: "PosteriorComparison") -> Section:
         cells = zip(table.index, table[name], table[error], strict=True)
         shown[column] = [number(v, 10 * e) + ("*" if row == best.get(name) else " ") for row, v, e in cells]
         shown["+-" if column == "LOO" else "error"] = [number(v, 10 * v) for v in table[error]]
-    shown.insert(3, "behind", [fixed(-v, 1) for v in table["elpd_difference"]])
+    shown.insert(3, "behind", [fixed(abs(v), 1) for v in table["elpd_difference"]])
     shown.insert(4, "+- ", [fixed(v, 1) for v in table["difference_error"]])
     shown["P(model)"] = [fixed(v, 3) for v in table["probability"]]
     shown["stacking"] = [fixed(v, 2) for v in table["weight_stacking"]]

@@ -64,7 +64,7 @@ def test_columns_that_speak_of_the_rows_are_used_as_such(with_roles: Path, tmp_p
         (["--errors", "waiting:err"], "standard errors of 'waiting', is missing in row 3"),
         (["--columns", "waiting,count", "--weights", "count"], "said to hold row weights"),
         (["--label", "who"], "no column 'who'"),
-        (["-k", "1", "--label", "kind"], "labels"),
+        (["-k", "1", "--label", "kind", "--errors", "eruptions:err"], "one of 2 labels"),
     ],
 )
 def test_columns_that_cannot_play_their_part_are_named(

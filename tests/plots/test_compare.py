@@ -7,7 +7,9 @@ from matplotlib.colors import same_color
 
 from bayesgmm.compare import Comparison
 from bayesgmm.covariance import FAMILIES, ONE_DIMENSIONAL
+from bayesgmm.crossvalidation import CrossValidation
 from bayesgmm.plots import plot_compare
+from bayesgmm.posterior_comparison import PosteriorComparison
 
 
 def grid(families=("EII", "tied", "VEV"), counts=(1, 2, 3)) -> Comparison:
@@ -152,3 +154,47 @@ def test_a_comparison_without_any_fit_is_refused():
 def test_visuals_can_be_left_out():
     pc = plot_compare(grid(), backend="none", visuals={"line": False, "best": False})
     assert not {"line", "best"} & set(pc.viz.children)
+
+
+def with_errors(family="tied"):
+    """Posteriors of two numbers of components, and held-out densities of three, of one family."""
+    posteriors = pd.DataFrame(
+        {
+            "covariance_type": family,
+            "n_components": [1, 2],
+            "elpd_loo": [-20.0, -10.0],
+            "difference_error": [3.0, 0.0],
+            "log_evidence": [-30.0, -32.0],
+            "log_evidence_error": [0.1, 0.2],
+        }
+    )
+    cv = pd.DataFrame(
+        {
+            "covariance_type": family,
+            "n_components": [1, 2, 3],
+            "elpd": [-25.0, -12.0, -11.0],
+            "difference_error": [4.0, 2.0, 0.0],
+        }
+    )
+    return PosteriorComparison(posteriors, {}), CrossValidation(cv, np.empty((3, 0)))
+
+
+def test_criteria_with_errors_have_their_panels_and_bars_and_the_greatest_is_starred():
+    posteriors, held_out = with_errors()
+    pc = plot_compare(grid(), criterion="all", posteriors=posteriors, cross_validation=held_out)
+    assert list(pc.viz["plot"]["criterion"].values) == ["bic", "aic", "icl", "loo", "evidence", "cv"]
+    for criterion, best, value in (("loo", 2.0, -10.0), ("evidence", 1.0, -30.0), ("cv", 3.0, -11.0)):
+        np.testing.assert_array_equal(artist(pc, "best", "tied", criterion).get_offsets(), [[best, value]])
+        # one model far below the others is out of sight, and said to be
+        far = "\nbelow the axis: 1 model" if criterion == "cv" else ""
+        assert panel(pc, criterion).get_title() == f"EEE, K = {best:.0f} is best{far}"
+        assert panel(pc, criterion).get_ylabel().endswith("(greater is better)")
+    bar = artist(pc, "error", "tied", "loo").get_xydata()
+    np.testing.assert_allclose(bar, [[1.0, -23.0], [1.0, -17.0]])
+    low, high = panel(pc, "loo").get_ylim()
+    assert low < -20.0 and high > -10.0
+
+
+def test_posteriors_of_another_family_are_refused():
+    with pytest.raises(ValueError, match="no family 'VII'"):
+        plot_compare(grid(), posteriors=with_errors("VII")[0])
