@@ -151,7 +151,7 @@ def maximise(
     covariances = family.maximise(scatter, safe_N, None if previous is None else previous.covariances)
     if empty.any() and previous is not None:
         covariances = np.where(empty[:, None, None], previous.covariances, covariances)
-    factors = _factors_above_floor(covariances, floor)
+    factors = _factors_above_floor(covariances, floor, family)
     if factors is not None:
         return MixtureParameters(weights, means, covariances, factors), held
     covariances, floored = _above_floor(covariances, floor)
@@ -313,14 +313,25 @@ def go_on(observations: Observations, result: EMResult, family: CovarianceFamily
     return replace(more, log_likelihoods=np.concatenate([result.log_likelihoods, more.log_likelihoods]))
 
 
-def _factors_above_floor(covariances: np.ndarray, floor: np.ndarray) -> np.ndarray | None:
+def _factors_above_floor(covariances: np.ndarray, floor: np.ndarray, family: CovarianceFamily) -> np.ndarray | None:
     """Factors U_k of the precisions where all covariances are seen at once to be above the floor, None where not."""
     if not floor.any():
         return None
-    try:
-        factors = inverse_cholesky(covariances)
-    except ParameterError:
-        return None
+    if family.diagonal:
+        K, D = covariances.shape[:2]
+        variances = covariances.reshape(K, D * D)[:, :: D + 1]
+        if not (variances > 0).all():
+            return None
+        factors = np.zeros((K, D, D))
+        factors.reshape(K, D * D)[:, :: D + 1] = 1.0 / np.sqrt(variances)
+    else:
+        try:
+            # one factor serves a covariance that all components share
+            factors = inverse_cholesky(covariances[:1] if family.common else covariances)
+        except ParameterError:
+            return None
+        if family.common:
+            factors = np.repeat(factors, len(covariances), axis=0)
     return factors if _far_above_floor(factors, floor) else None
 
 

@@ -336,4 +336,5 @@ def test_memory_does_not_grow_with_the_rows():
 
     small, large = 30_000, 240_000
     peak(small)  # what is allocated once for all
-    assert peak(large) - peak(small) < 0.05 * (large - small) * 10 * 8
+    # an index of the rows that the start draws, at most
+    assert peak(large) - peak(small) < 0.1 * (large - small) * 10 * 8
