@@ -28,6 +28,7 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
+from sklearn.exceptions import ConvergenceWarning
 
 from bayesgmm import datatree
 from bayesgmm.bridge import BridgeError, bridge
@@ -264,10 +265,12 @@ def fit_proposal(draws: np.ndarray, held_out: np.ndarray, seed: int) -> Gaussian
     for n_components in PROPOSAL_COMPONENTS:
         if best is not None and draws[..., 0].size < 5 * n_components * size:
             break
-        proposal = GaussianMixture(n_components, random_state=seed % 2**31, max_iter=200)
+        proposal = GaussianMixture(n_components, random_state=seed % 2**31, tol=1e-5, max_iter=200)
         try:
             with warnings.catch_warnings():
+                # a proposal need not be the best there is
                 warnings.simplefilter("ignore", CollapseWarning)
+                warnings.simplefilter("ignore", ConvergenceWarning)
                 proposal.fit(draws.reshape(-1, size))
         except CollapseError:
             break
