@@ -33,8 +33,9 @@ def completed(observations: Observations) -> Observations:
     if not observations.incomplete:
         return observations
     if observations not in _COMPLETED:
-        values = observations.values.astype(np.float64)
+        values = observations.values
         if observations.missing is not None:
+            values = values.astype(np.float64)
             mean, covariance = _moments(observations)
             for group in groups(observations):
                 o = list(group.seen)

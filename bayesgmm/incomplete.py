@@ -149,7 +149,9 @@ def for_each_block(
         mixture = group.mixture(observations.to_standard(parameters))
         flat = mixture.flat()
         forms = [ErrorForm(flat[s], list(group.seen)) for s in range(len(flat.weights))]
-        for rows, y, errors, _ in _error_blocks(group, flat.n_components):
+        assert group.errors is not None
+        for rows in _error_slices(group, flat.n_components):
+            y, errors = _standard_rows(group, rows), group.errors[rows]
             log_joint = np.stack([form.log_joint(y, errors) for form in forms]) - group.observations.log_jacobian
             scatter(rows, log_joint.reshape(*mixture.batch_shape, *log_joint.shape[1:]))
 
@@ -181,28 +183,28 @@ def _complete(
 
 
 def _row_by_row(group: Group, mixture: MixtureParameters) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    form = ErrorForm(mixture, list(group.seen))
+    form, errors = ErrorForm(mixture, list(group.seen)), group.errors
+    assert errors is not None
 
-    def one_block(block: tuple) -> tuple:
-        _, y, errors, weights = block
-        return form.expected_statistics(y, errors, weights)
+    def one_block(rows: slice) -> tuple:
+        weights = group.observations.block_weights(rows)
+        return form.expected_statistics(_standard_rows(group, rows), errors[rows], weights)
 
-    results = over_threads(one_block, list(_error_blocks(group, mixture.n_components)))
+    results = over_threads(one_block, _error_slices(group, mixture.n_components))
     observations = group.observations
     total = sum(result[0] for result in results) - observations.total_weight * observations.log_jacobian
     return total, *(sum(result[i] for result in results) for i in (1, 2, 3))
 
 
-def _error_blocks(group: Group, K: int) -> list[tuple[slice, np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Blocks: rows, their standardised values (P, B), errors, and weights."""
-    assert group.errors is not None
+def _error_slices(group: Group, K: int) -> list[slice]:
+    """Slices of a group whose rows have errors of their own, short enough for `ERROR_BLOCK_FLOATS`."""
     P = len(group.seen)
-    length = max(64, ERROR_BLOCK_FLOATS // (K * P * P))
-    blocks = []
-    for rows in row_slices(len(group.rows), length):
-        y = group.observations.standard_block(rows, np.empty((P, rows.stop - rows.start)))
-        blocks.append((rows, y, group.errors[rows], group.observations.block_weights(rows)))
-    return blocks
+    return row_slices(len(group.rows), max(64, ERROR_BLOCK_FLOATS // (K * P * P)))
+
+
+def _standard_rows(group: Group, rows: slice) -> np.ndarray:
+    """Standardised values (P, B) of some rows of a group."""
+    return group.observations.standard_block(rows, np.empty((len(group.seen), rows.stop - rows.start)))
 
 
 def _find_groups(observations: Observations) -> list[Group]:
