@@ -50,12 +50,7 @@ def pointwise_log_likelihood(observations: Observations, parameters: MixturePara
         return Pointwise(None, 0)
     every = -(-S // each)
     some = slice(None, None, every)
-    chosen = MixtureParameters(
-        parameters.weights[:, some],
-        parameters.means[:, some],
-        parameters.covariances[:, some],
-        parameters.precision_cholesky[:, some],
-    )
+    chosen = parameters[:, some]
     flat = chosen.flat()
     rows = map_rows(lambda log_joint: normalise(log_joint).T, observations, flat, trailing=flat.batch_shape)
     return Pointwise(np.moveaxis(rows.reshape(N, *chosen.batch_shape), 0, -1), every)
@@ -127,12 +122,7 @@ def _modes_dataset(
     modes: Sequence[Mode], shares: np.ndarray, names: tuple[str, ...], units: tuple[str, ...]
 ) -> xr.Dataset:
     """Parameters at each mode with its densities; ``probability`` is among the modes found."""
-    stacked = MixtureParameters(
-        *(
-            np.stack([getattr(mode.parameters, part) for mode in modes])
-            for part in ("weights", "means", "covariances", "precision_cholesky")
-        )
-    )
+    stacked = MixtureParameters.stack([mode.parameters for mode in modes])
     dataset = parameter_dataset(stacked, names, units, (MODE,))
     columns = {
         "em_log_likelihood": [mode.em_log_likelihood for mode in modes],

@@ -60,9 +60,9 @@ def for_each_block(
     ----------
     function : callable
         Receives the rows, a slice or an array of indices, and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B),
-        in the units of the data: leading dimensions are those of `parameters`. Where a component is known, the others
-        are at minus infinity. It may overwrite the array, must not keep it, and writes what it makes of it where no
-        other block writes.
+        in the units of the data: leading dimensions are those of `parameters`. With noise it is (..., K + 1, B), the
+        noise last. Where a component is known, the others are at minus infinity. It may overwrite the array, must not
+        keep it, and writes what it makes of it where no other block writes.
     parameters : MixtureParameters
         In the units of the data; leading batch dimensions are allowed.
     """
@@ -82,7 +82,7 @@ def map_rows(
 ) -> np.ndarray:
     """Return an array (N, *trailing) of `function(log_joint)`, which turns (..., K, B) into (B, *trailing).
 
-    See `for_each_block`, which this calls.
+    See `for_each_block`, which this calls; with noise the array has K + 1 components.
     """
     out: np.ndarray = np.empty((observations.n_rows, *trailing), dtype=dtype)
 

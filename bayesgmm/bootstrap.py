@@ -216,9 +216,7 @@ def bootstrap(
             + ("" if kind == "weighted" else "Try kind='weighted', or use ")
             + "fewer components or a simpler family."
         )
-    draws = MixtureParameters(
-        *(np.stack([getattr(p, name) for p in found])[None] for name in MixtureParameters.__dataclass_fields__)
-    )
+    draws = MixtureParameters.stack([MixtureParameters.stack(found)])
     alignment = align(draws, fit.parameters_)
     return posterior_datatree(
         observations,

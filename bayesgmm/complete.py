@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from bayesgmm.kernel import CommonForm, Form, choose_form
-from bayesgmm.observations import Observations
+from bayesgmm.noise import Background, Noise
+from bayesgmm.observations import Observations, row_slices
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.statistics import SufficientStatistics
 from bayesgmm.threads import available_cores, pool, single_threaded_blas
@@ -55,12 +56,22 @@ def expected_statistics(
     n_threads : int, optional
         All available cores by default. The numbers do not depend on it.
     """
+    noise = parameters.noise
+    # what the common form leaves out of the components' densities is not left out of the noise's
+    common = common and noise is None
     moments = (_second_moments(observations, diagonal), observations.total_weight) if common else None
+    if noise is not None:
+        in_noise = (
+            background_density(observations, noise.background) + float(noise.log_weight) + observations.log_jacobian
+        )
     form = choose_form(parameters, diagonal=diagonal, spherical=spherical, moments=moments)
 
     def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
         B = _load(observations, form, workspace, rows)
-        return form.expected_statistics(workspace, B, observations.block_weights(rows))
+        weights = observations.block_weights(rows)
+        if noise is None:
+            return form.expected_statistics(workspace, B, weights)
+        return form.expected_statistics(workspace, B, weights, in_noise[rows] if in_noise.ndim else float(in_noise))
 
     def chunk_sums(blocks: list[slice], workspace: np.ndarray) -> tuple[float, np.ndarray]:
         total, sums = one_block(blocks[0], workspace)
@@ -79,7 +90,30 @@ def expected_statistics(
     if isinstance(form, CommonForm):
         log_likelihood += form.shared_log_likelihood
     log_likelihood -= observations.total_weight * observations.log_jacobian
-    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale)
+    expected = 0.0 if noise is None else max(0.0, observations.total_weight - float(N.sum()))
+    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, expected)
+
+
+_INSIDE: WeakKeyDictionary[Observations, tuple[Background, np.ndarray]] = WeakKeyDictionary()
+
+
+def background_density(observations: Observations, background: Background) -> np.ndarray:
+    """Log density of a background at each of complete rows, in the units of the data.
+
+    Returns
+    -------
+    () or (N,) float64
+        One number where all rows are inside, which is what rows that it was made from are; looked at once for the
+        life of the observations. Minus infinity outside.
+    """
+    known = _INSIDE.get(observations)
+    if known is None or known[0] is not background:
+        inside = np.empty(observations.n_rows, dtype=bool)
+        for rows in row_slices(observations.n_rows, MOST_BLOCK_ROWS):
+            inside[rows] = background.contains(observations.values[rows])
+        density = np.where(np.True_ if inside.all() else inside, -background.log_volume, -np.inf)
+        known = _INSIDE[observations] = (background, density)
+    return known[1]
 
 
 _MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()
@@ -109,22 +143,36 @@ def for_each_block(
     ----------
     function : callable
         Receives the slice of rows and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B), in the units of the
-        data: leading dimensions are those of `parameters`. It may overwrite the array, must not keep it, and writes
-        what it makes of it where no other block writes.
+        data: leading dimensions are those of `parameters`. With noise it is (..., K + 1, B), the noise last. It may
+        overwrite the array, must not keep it, and writes what it makes of it where no other block writes.
     parameters : MixtureParameters
         In the units of the data; leading batch dimensions are allowed.
     """
     form = choose_form(observations.to_standard(parameters))
     assert not isinstance(form, CommonForm), "it needs the moments, and has no density of one component alone"
     log_jacobian = observations.log_jacobian
+    noise = parameters.noise
+    if noise is not None:
+        density = background_density(observations, noise.background)
 
     def chunk(blocks: list[slice], workspace: np.ndarray) -> None:
         for rows in blocks:
             log_joint = form.log_joint(workspace, _load(observations, form, workspace, rows))
             log_joint -= log_jacobian
+            if noise is not None:
+                log_joint = with_noise(log_joint, noise, density[rows] if density.ndim else density)
             function(rows, log_joint)
 
     _over_chunks(chunk, observations, form, n_threads)
+
+
+def with_noise(log_joint: np.ndarray, noise: Noise, density: np.ndarray) -> np.ndarray:
+    """Log joint densities (..., K, B) with those of the noise after them, (..., K + 1, B)."""
+    *batch, K, B = log_joint.shape
+    whole = np.empty((*batch, K + 1, B))
+    whole[..., :K, :] = log_joint
+    whole[..., K, :] = noise.log_weight[..., None] + density
+    return whole
 
 
 def _load(observations: Observations, form: Form | CommonForm, workspace: np.ndarray, rows: slice) -> int:

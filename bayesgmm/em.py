@@ -13,6 +13,7 @@ from bayesgmm.acceleration import QuasiNewton
 from bayesgmm.blocks import expected_statistics
 from bayesgmm.conjugate import ConjugatePrior
 from bayesgmm.covariance import CovarianceFamily
+from bayesgmm.noise import Noise
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters, ParameterError, inverse_cholesky
 from bayesgmm.statistics import SufficientStatistics
@@ -135,11 +136,16 @@ def maximise(
             )
         means = np.where(empty[:, None], previous.means, means)
     weights = N / N.sum()
+    noise = None
+    if previous is not None and previous.noise is not None:
+        noise = previous.noise
+        if "weights" not in frozen:
+            noise = Noise(np.asarray(statistics.noise / (statistics.noise + N.sum())), noise.background)
     if previous is not None:
         weights = previous.weights if "weights" in frozen else weights
         means = previous.means if "means" in frozen else means
         if "covariances" in frozen:
-            return MixtureParameters(weights, means, previous.covariances, previous.precision_cholesky), ()
+            return MixtureParameters(weights, means, previous.covariances, previous.precision_cholesky, noise), ()
     scatter = statistics.scatter(means)
     if prior is not None:
         scatter, safe_N = prior.add_to(scatter, N, means, common=family.common)
@@ -153,7 +159,7 @@ def maximise(
         covariances = np.where(empty[:, None, None], previous.covariances, covariances)
     factors = _factors_above_floor(covariances, floor, family)
     if factors is not None:
-        return MixtureParameters(weights, means, covariances, factors), held
+        return MixtureParameters(weights, means, covariances, factors, noise), held
     covariances, floored = _above_floor(covariances, floor)
     floored = tuple(sorted({*held, *floored}))
     try:
@@ -168,7 +174,7 @@ def maximise(
             component,
             previous,
         )
-    return MixtureParameters(weights, means, covariances, factors), floored
+    return MixtureParameters(weights, means, covariances, factors, noise), floored
 
 
 def run(

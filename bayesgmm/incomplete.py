@@ -20,7 +20,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from bayesgmm import complete
+from bayesgmm.complete import with_noise
 from bayesgmm.kernel.errors import ErrorForm
+from bayesgmm.noise import Noise
 from bayesgmm.observations import Observations, row_slices
 from bayesgmm.parameters import MixtureParameters, inverse_cholesky
 from bayesgmm.statistics import SufficientStatistics
@@ -64,11 +66,14 @@ class Group:
     observations: Observations
 
     def mixture(self, parameters: MixtureParameters) -> MixtureParameters:
-        """Mixture of what is seen: of the known component alone, where it is known. Standard coordinates."""
+        """Mixture of what is seen: of the known component alone, without noise, where it is known.
+
+        In standard coordinates. Of rows with errors of their own, that of all features.
+        """
         if self.component != UNKNOWN:
             only = slice(self.component, self.component + 1)
             parameters = MixtureParameters(
-                parameters.weights[..., only],
+                np.exp(parameters.log_shares[..., only]),
                 parameters.means[..., only, :],
                 parameters.covariances[..., only, :, :],
                 parameters.precision_cholesky[..., only, :, :],
@@ -81,8 +86,9 @@ class Group:
         covariances = parameters.covariances[..., seen[:, None], seen]
         if self.error is not None:
             covariances = covariances + self.error
+        noise = None if parameters.noise is None else parameters.noise.marginal(seen)
         return MixtureParameters(
-            parameters.weights, parameters.means[..., seen], covariances, inverse_cholesky(covariances)
+            parameters.weights, parameters.means[..., seen], covariances, inverse_cholesky(covariances), noise
         )
 
 
@@ -110,7 +116,7 @@ def expected_statistics(
         Whether only the diagonal of S2 is wanted.
     """
     K, D = parameters.means.shape
-    log_likelihood, N, S1, S2 = 0.0, np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
+    log_likelihood, N, S1, S2, noise = 0.0, np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D)), 0.0
     for group in groups(observations):
         chosen = slice(None) if group.component == UNKNOWN else slice(group.component, group.component + 1)
         mixture = group.mixture(parameters)
@@ -123,16 +129,18 @@ def expected_statistics(
         N[chosen] += sums[1]
         S1[chosen] += sums[2]
         S2[chosen] += sums[3]
+        if mixture.noise is not None:
+            noise += max(0.0, group.observations.total_weight - float(sums[1].sum()))
     if diagonal:
         S2 = np.ascontiguousarray(np.diagonal(S2, axis1=1, axis2=2))
-    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale)
+    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, noise)
 
 
 def for_each_block(
     function: Callable[[np.ndarray, np.ndarray], None], observations: Observations, parameters: MixtureParameters
 ) -> None:
     """Call `function(rows, log_joint)` on every block; see `complete.for_each_block`. `rows` is an array of indices."""
-    K = parameters.n_components
+    K = parameters.n_components if parameters.noise is None else parameters.n_components + 1
     for group in groups(observations):
 
         def scatter(block: slice, log_joint: np.ndarray, group: Group = group) -> None:
@@ -153,7 +161,11 @@ def for_each_block(
         for rows in _error_slices(group, flat.n_components):
             y, errors = _standard_rows(group, rows), group.errors[rows]
             log_joint = np.stack([form.log_joint(y, errors) for form in forms]) - group.observations.log_jacobian
-            scatter(rows, log_joint.reshape(*mixture.batch_shape, *log_joint.shape[1:]))
+            log_joint = log_joint.reshape(*mixture.batch_shape, *log_joint.shape[1:])
+            if mixture.noise is not None:
+                density = _background_density(group, mixture.noise)
+                log_joint = with_noise(log_joint, mixture.noise, density[rows] if density.ndim else density)
+            scatter(rows, log_joint)
 
 
 def _complete(
@@ -185,15 +197,25 @@ def _complete(
 def _row_by_row(group: Group, mixture: MixtureParameters) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     form, errors = ErrorForm(mixture, list(group.seen)), group.errors
     assert errors is not None
+    noise, in_noise = mixture.noise, None
+    if noise is not None:
+        density = _background_density(group, noise) + float(noise.log_weight) + group.observations.log_jacobian
+        in_noise = np.broadcast_to(density, len(group.rows))
 
     def one_block(rows: slice) -> tuple:
         weights = group.observations.block_weights(rows)
-        return form.expected_statistics(_standard_rows(group, rows), errors[rows], weights)
+        background = None if in_noise is None else in_noise[rows]
+        return form.expected_statistics(_standard_rows(group, rows), errors[rows], weights, background)
 
     results = over_threads(one_block, _error_slices(group, mixture.n_components))
     observations = group.observations
     total = sum(result[0] for result in results) - observations.total_weight * observations.log_jacobian
     return total, *(sum(result[i] for result in results) for i in (1, 2, 3))
+
+
+def _background_density(group: Group, noise: Noise) -> np.ndarray:
+    """Log density of the noise at what is seen: noise is uniform in the values as they were measured."""
+    return complete.background_density(group.observations, noise.background.marginal(group.seen))
 
 
 def _error_slices(group: Group, K: int) -> list[slice]:

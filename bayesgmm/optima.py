@@ -272,10 +272,5 @@ def distances(draws: MixtureParameters, modes: Sequence[Mode]) -> np.ndarray:
     """Bhattacharyya distance of some draws of each chain from each mode, (M, chain, draw')."""
     S = draws.batch_shape[1]
     chosen = np.arange(0, S, -(-S // MOST_COMPARED))
-    some = MixtureParameters(
-        draws.weights[:, chosen],
-        draws.means[:, chosen],
-        draws.covariances[:, chosen],
-        draws.precision_cholesky[:, chosen],
-    )
+    some = draws[:, chosen]
     return np.stack([align(some, mode.parameters).cost for mode in modes])

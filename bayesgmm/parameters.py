@@ -1,13 +1,16 @@
 """Weights, means and covariances of a Gaussian mixture, or of many (leading batch dimensions).
 
-May import NumPy and SciPy only.
+May import NumPy, SciPy and `noise` only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
+
+from bayesgmm.noise import Noise
 
 
 class ParameterError(ValueError):
@@ -27,12 +30,16 @@ class MixtureParameters:
     covariances : (..., K, D, D) float64, symmetric positive definite, in squared units
     precision_cholesky : (..., K, D, D) float64
         The upper triangular U_k with Sigma_k^-1 = U_k U_k^T (scikit-learn's convention).
+    noise : Noise, optional
+        A uniform background besides: p(x) is then (1 - noise.weight) times the sum above, plus noise.weight times the
+        background's density. The weights sum to one all the same.
     """
 
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
     precision_cholesky: np.ndarray
+    noise: Noise | None = None
 
     @classmethod
     def from_covariances(cls, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> "MixtureParameters":
@@ -63,6 +70,16 @@ class MixtureParameters:
             raise ParameterError("`covariances` must be symmetric: average each with its transpose.")
         return cls(weights / total[..., None], means, covariances, inverse_cholesky(covariances))
 
+    @classmethod
+    def stack(cls, mixtures: Sequence["MixtureParameters"]) -> "MixtureParameters":
+        """Stack mixtures of one shape along a new leading dimension; noise of all has the first one's background."""
+        names = ("weights", "means", "covariances", "precision_cholesky")
+        arrays: list[Any] = [np.stack([getattr(mixture, name) for mixture in mixtures]) for name in names]
+        weights = [mixture.noise.weight for mixture in mixtures if mixture.noise is not None]
+        first = mixtures[0].noise
+        noise = None if first is None else Noise(np.stack(weights), first.background)
+        return cls(*arrays, noise)
+
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Leading dimensions; () for one mixture."""
@@ -85,14 +102,23 @@ class MixtureParameters:
             return np.log(self.weights)
 
     @property
+    def log_shares(self) -> np.ndarray:
+        """Logarithms of the components' shares of all rows, noise included, (..., K)."""
+        return self.log_weights if self.noise is None else self.log_weights + self.noise.log_rest[..., None]
+
+    @property
     def log_det_precision_cholesky(self) -> np.ndarray:
         """Log det U_k = -1/2 log det Sigma_k, (..., K)."""
         return np.log(np.diagonal(self.precision_cholesky, axis1=-2, axis2=-1)).sum(axis=-1)
 
     def affine(self, shift: np.ndarray, scale: float) -> "MixtureParameters":
-        """Parameters of (x - shift) / scale."""
+        """Parameters of (x - shift) / scale; the background of noise stays in the units of x."""
         return MixtureParameters(
-            self.weights, (self.means - shift) / scale, self.covariances / scale**2, self.precision_cholesky * scale
+            self.weights,
+            (self.means - shift) / scale,
+            self.covariances / scale**2,
+            self.precision_cholesky * scale,
+            self.noise,
         )
 
     def flat(self) -> "MixtureParameters":
@@ -103,14 +129,19 @@ class MixtureParameters:
             self.means.reshape(-1, K, D),
             self.covariances.reshape(-1, K, D, D),
             self.precision_cholesky.reshape(-1, K, D, D),
+            None if self.noise is None else Noise(self.noise.weight.reshape(-1), self.noise.background),
         )
 
     def __getitem__(self, index: Any) -> "MixtureParameters":
-        """Index or slice the first batch dimension."""
+        """Index or slice the leading batch dimensions."""
         if not self.batch_shape:
             raise IndexError("one mixture has no batch dimension to index.")
         return MixtureParameters(
-            self.weights[index], self.means[index], self.covariances[index], self.precision_cholesky[index]
+            self.weights[index],
+            self.means[index],
+            self.covariances[index],
+            self.precision_cholesky[index],
+            None if self.noise is None else self.noise[index],
         )
 
     def permute(self, order: np.ndarray) -> "MixtureParameters":
@@ -121,13 +152,17 @@ class MixtureParameters:
             np.take_along_axis(self.means, order[..., None], axis=-2),
             np.take_along_axis(self.covariances, order[..., None, None], axis=-3),
             np.take_along_axis(self.precision_cholesky, order[..., None, None], axis=-3),
+            self.noise,
         )
 
     def marginal(self, features: list[int]) -> "MixtureParameters":
         """Return the mixture of some of the features: again a Gaussian mixture, with the same weights."""
         chosen = np.asarray(features)
         covariances = self.covariances[..., chosen[:, None], chosen[None, :]]
-        return MixtureParameters(self.weights, self.means[..., chosen], covariances, inverse_cholesky(covariances))
+        noise = None if self.noise is None else self.noise.marginal(features)
+        return MixtureParameters(
+            self.weights, self.means[..., chosen], covariances, inverse_cholesky(covariances), noise
+        )
 
 
 def inverse_cholesky(covariances: np.ndarray) -> np.ndarray:

@@ -28,4 +28,4 @@ def within_family(
     if family.diagonal:
         scatter = np.diagonal(scatter, axis1=-2, axis2=-1)
     covariances = family.maximise(scatter, weights, mixture.covariances if previous is None else previous)
-    return MixtureParameters(mixture.weights, mixture.means, covariances, inverse_cholesky(covariances))
+    return MixtureParameters(mixture.weights, mixture.means, covariances, inverse_cholesky(covariances), mixture.noise)

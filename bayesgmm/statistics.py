@@ -28,6 +28,8 @@ class SufficientStatistics:
         Origin of y, in the units of the data.
     scale : float
         Unit of y, in the units of the data.
+    noise : float
+        sum_n w_n r_n0, what the rows expect of a noise component; zero without one.
     """
 
     log_likelihood: float
@@ -36,6 +38,7 @@ class SufficientStatistics:
     S2: np.ndarray
     shift: np.ndarray
     scale: float
+    noise: float = 0.0
 
     def __add__(self, other: "SufficientStatistics") -> "SufficientStatistics":
         """Statistics of both sets of rows.
@@ -59,6 +62,7 @@ class SufficientStatistics:
             self.S2 + other.S2,
             self.shift,
             self.scale,
+            self.noise + other.noise,
         )
 
     def scatter(self, means: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "bayesgmm"
 # From the bottom up; a module imports from layers below its own, and from its own folder. A new module finds its place
 # here first: one that fits nowhere is two modules.
 LAYERS = [
+    {"noise"},
     {"atomic", "progress", "threads", "tables", "parameters", "statistics", "datasets"},
     {"checking"},
     {"observations"},

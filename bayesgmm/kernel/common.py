@@ -48,14 +48,14 @@ class CommonForm:
         return self._features(workspace, B)[1:]
 
     def expected_statistics(
-        self, workspace: np.ndarray, B: int, weights: np.ndarray | None
+        self, workspace: np.ndarray, B: int, weights: np.ndarray | None, background: np.ndarray | float | None = None
     ) -> tuple[float, np.ndarray]:
         """Log likelihood of the block but for the quadratic term, and sum_n w_n r_nk (1, y_n), (K, 1 + D)."""
         features = self._features(workspace, B)
         features[0] = 1.0
         responsibilities = workspace[(self.D + 1) * B : (self.D + 1 + len(self._rows)) * B].reshape(-1, B)
         times_features(self._rows, features, responsibilities)
-        log_density = normalise(responsibilities)
+        log_density = normalise(responsibilities, background)
         if weights is not None:
             responsibilities *= weights
             log_density *= weights

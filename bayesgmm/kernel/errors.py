@@ -33,8 +33,7 @@ class ErrorForm:
     def __init__(self, parameters: MixtureParameters, seen: list[int]) -> None:
         self._parameters = parameters
         self._seen = seen
-        with np.errstate(divide="ignore"):
-            self._constant = np.log(parameters.weights) - 0.5 * len(seen) * LOG_2_PI
+        self._constant = parameters.log_shares - 0.5 * len(seen) * LOG_2_PI
 
     def log_joint(self, rows: np.ndarray, errors: np.ndarray) -> np.ndarray:
         """Log of weights_k N(y_n | mu_k, T_nk), (K, B).
@@ -48,12 +47,16 @@ class ErrorForm:
         return self._density(rows, self._factors(errors))[0]
 
     def expected_statistics(
-        self, rows: np.ndarray, errors: np.ndarray, weights: np.ndarray | None
+        self,
+        rows: np.ndarray,
+        errors: np.ndarray,
+        weights: np.ndarray | None,
+        background: np.ndarray | float | None = None,
     ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
         """Log likelihood of the block, and N (K,), S1 (K, D), S2 (K, D, D) of the underlying values."""
         L = self._factors(errors)
         log_joint, z = self._density(rows, L)
-        log_density = normalise(log_joint)
+        log_density = normalise(log_joint, background)
         r = log_joint
         if weights is None:
             total = float(log_density.sum())

@@ -49,7 +49,7 @@ def linear_parameters(parameters: MixtureParameters, *, n_features: int) -> np.n
     constant *= -0.5
     constant += parameters.log_det_precision_cholesky
     # an empty component is out of reach, by a finite distance: infinity times zero would be NaN
-    constant += np.maximum(parameters.log_weights, -1e300)
+    constant += np.maximum(parameters.log_shares, -1e300)
     return eta
 
 
@@ -151,11 +151,14 @@ class NaturalForm:
         return times_features(self._rows, features, out).reshape(*self.shape, B)
 
     def expected_statistics(
-        self, workspace: np.ndarray, B: int, weights: np.ndarray | None
+        self, workspace: np.ndarray, B: int, weights: np.ndarray | None, background: np.ndarray | float | None = None
     ) -> tuple[float, np.ndarray]:
-        """Log likelihood of the block in standard coordinates, and sum_n w_n r_nk T(y_n), (K, F)."""
+        """Log likelihood of the block in standard coordinates, and sum_n w_n r_nk T(y_n), (K, F).
+
+        `background` is the log joint density of a noise component, in standard coordinates; see `normalise`.
+        """
         responsibilities = self.log_joint(workspace, B)
-        log_density = normalise(responsibilities)
+        log_density = normalise(responsibilities, background)
         if weights is not None:
             responsibilities *= weights
             log_density *= weights

@@ -29,7 +29,7 @@ class ResidualForm:
         D = self.D
         self._means = parameters.means.reshape(-1, D)
         self._U = parameters.precision_cholesky.reshape(-1, D, D)
-        constants = parameters.log_weights + parameters.log_det_precision_cholesky - 0.5 * D * LOG_2PI
+        constants = parameters.log_shares + parameters.log_det_precision_cholesky - 0.5 * D * LOG_2PI
         self._constants = constants.reshape(-1)
 
     def workspace(self, block_rows: int) -> np.ndarray:
@@ -53,12 +53,12 @@ class ResidualForm:
         return out.reshape(*self.shape, B)
 
     def expected_statistics(
-        self, workspace: np.ndarray, B: int, weights: np.ndarray | None
+        self, workspace: np.ndarray, B: int, weights: np.ndarray | None, background: np.ndarray | float | None = None
     ) -> tuple[float, np.ndarray]:
         """Log likelihood of the block in standard coordinates, and sum_n w_n r_nk (1, y_n, y_n y_n^T), packed."""
         y = self.standard_rows(workspace, B)
         responsibilities = self.log_joint(workspace, B)
-        log_density = normalise(responsibilities)
+        log_density = normalise(responsibilities, background)
         if weights is not None:
             responsibilities *= weights
             log_density *= weights
