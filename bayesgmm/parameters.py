@@ -74,11 +74,12 @@ class MixtureParameters:
     def stack(cls, mixtures: Sequence["MixtureParameters"]) -> "MixtureParameters":
         """Stack mixtures of one shape along a new leading dimension; noise of all has the first one's background."""
         names = ("weights", "means", "covariances", "precision_cholesky")
-        arrays: list[Any] = [np.stack([getattr(mixture, name) for mixture in mixtures]) for name in names]
-        weights = [mixture.noise.weight for mixture in mixtures if mixture.noise is not None]
+        arrays = [np.stack([getattr(mixture, name) for mixture in mixtures]) for name in names]
+        shares = [mixture.noise.weight for mixture in mixtures if mixture.noise is not None]
         first = mixtures[0].noise
-        noise = None if first is None else Noise(np.stack(weights), first.background)
-        return cls(*arrays, noise)
+        noise = None if first is None else Noise(np.stack(shares), first.background)
+        weights, means, covariances, factors = arrays
+        return cls(weights, means, covariances, factors, noise)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
