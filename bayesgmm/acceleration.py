@@ -8,9 +8,10 @@ Sigma_k = L_k L_k^T and n_k expected rows,
 
     sqrt(n_k) d log pi_k,   sqrt(n_k) L_k^-1 d mu_k,   sqrt(n_k) T_k with dL_k = L_k T_k (its diagonal times sqrt(2)),
 
-seen from the current mixture; steps of earlier frames are used as they are. Every point is a mixture of the family:
-weights go through a softmax, L_k through a product with a triangle of positive diagonal, and covariances back into the
-family by its M-step. May import NumPy and the modules below it only.
+and sqrt(n pi_0 (1 - pi_0)) d logit pi_0 where there is noise, all seen from the current mixture; steps of earlier
+frames are used as they are. Every point is a mixture of the family: weights go through a softmax, L_k through a product
+with a triangle of positive diagonal, and covariances back into the family by its M-step. May import NumPy, SciPy
+and the modules below it only.
 """
 
 from collections import deque
@@ -18,8 +19,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from scipy.special import expit, logit
 
 from bayesgmm.covariance import CovarianceFamily
+from bayesgmm.noise import Noise
 from bayesgmm.parameters import MixtureParameters, ParameterError, inverse_cholesky
 from bayesgmm.projection import within_family
 
@@ -30,6 +33,13 @@ LARGEST_STEP = 1.0
 """Furthest that a step may move any component, in standard deviations of one row's information of it.
 
 Longer steps leave the neighbourhood of the optimum that EM is heading for, as they please."""
+
+LARGEST_NOISE_STEP = 2.0
+"""Furthest that a step may move the logit of the share of noise: where no row is noise, Newton would take it to zero by
+steps of this length (the log-likelihood falls as the share itself), and the other parameters need not wait for it."""
+
+GONE = 0.01
+"""A component of fewer rows has lost them to the noise, and no step waits for it to go to zero."""
 
 SHRINK = 0.25
 """Of a step that lowered the likelihood, what the next may be."""
@@ -52,12 +62,18 @@ class _Place:
         The lower triangular L_k with Sigma_k = L_k L_k^T.
     root_n : (K,) float64
         Square roots of the expected rows; less than one row counts as one, or it could be moved anywhere.
+    logit : float
+        Of the share of noise; zero without noise.
+    root_noise : float
+        sqrt(n pi_0 (1 - pi_0)).
     """
 
     mixture: MixtureParameters
     log_weights: np.ndarray
     factor: np.ndarray
     root_n: np.ndarray
+    logit: float = 0.0
+    root_noise: float = 0.0
 
 
 @lru_cache(maxsize=64)
@@ -101,7 +117,8 @@ class QuasiNewton:
         step = self._direction
         if not self._pairs or self._em_step is None or step is None:
             return None
-        length = self._longest(at, step)
+        # a step of the share of noise alone has no length
+        length = max(self._longest(at, step), np.finfo(np.float64).tiny)
         if not np.isfinite(length) or step @ self._em_step <= 0:
             self._pairs.clear()
             return None
@@ -147,7 +164,10 @@ class QuasiNewton:
         return 0.5 * float(em_step @ self._direction)
 
     def difference(self, origin: MixtureParameters, target: MixtureParameters) -> np.ndarray:
-        """Coordinates of one mixture seen from another, (K + K D + K D (D + 1) / 2,), component by component."""
+        """Coordinates of one mixture seen from another, (K + K D + K D (D + 1) / 2,), component by component.
+
+        With noise, that of its share comes last.
+        """
         here, there = self._place(origin), self._place(target)
         K, D = origin.means.shape
         seen = np.empty((K, D, D + 1))
@@ -155,7 +175,8 @@ class QuasiNewton:
         np.subtract(target.means, origin.means, out=seen[:, :, D])
         seen = np.swapaxes(origin.precision_cholesky, -1, -2) @ seen  # L^-1 [L' mu' - mu]
         out = np.empty((K, 1 + D + D * (D + 1) // 2))
-        np.subtract(there.log_weights, here.log_weights, out=out[:, 0])
+        with np.errstate(invalid="ignore"):  # a component that is empty here and there
+            np.subtract(there.log_weights, here.log_weights, out=out[:, 0])
         if not np.isfinite(out[:, 0]).all():
             out[:, 0] = np.nan_to_num(out[:, 0], posinf=0.0, neginf=0.0)
         seen.reshape(K, -1).take(_entries(D), axis=1, out=out[:, 1:])
@@ -163,12 +184,21 @@ class QuasiNewton:
         np.log(diagonal, out=diagonal)
         diagonal *= ROOT_2
         out *= here.root_n[:, None]
-        return out.ravel()
+        if origin.noise is None:
+            return out.ravel()
+        out[self._total * (1.0 - origin.noise.weight) * origin.weights < GONE] = 0.0
+        return np.append(out, np.nan_to_num(here.root_noise * (there.logit - here.logit), posinf=0.0, neginf=0.0))
 
     def _moved(self, origin: MixtureParameters, step: np.ndarray) -> MixtureParameters:
         """Return the mixture of the family at given coordinates from `origin`; the inverse of `difference`."""
         here = self._place(origin)
         K, D = origin.means.shape
+        noise = origin.noise
+        if noise is not None:
+            step, towards = step[:-1], step[-1]
+            if here.root_noise > 0:
+                further = np.clip(towards / here.root_noise, -LARGEST_NOISE_STEP, LARGEST_NOISE_STEP)
+                noise = Noise(np.asarray(expit(here.logit + further)), noise.background)
         move = step.reshape(K, -1) / here.root_n[:, None]
         log_weights = here.log_weights + move[:, 0]
         weights = np.exp(log_weights - log_weights.max())
@@ -181,14 +211,14 @@ class QuasiNewton:
         turned = here.factor @ triangle.reshape(K, D, D + 1)
         means = origin.means + turned[:, :, D]
         if "covariances" in self._frozen:
-            return MixtureParameters(weights, means, origin.covariances, origin.precision_cholesky)
+            return MixtureParameters(weights, means, origin.covariances, origin.precision_cholesky, noise)
         factor = turned[:, :, :D]
         covariances = factor @ np.swapaxes(factor, -1, -2)
         if self._family.code in ("VVV", "V"):
             # the family of all covariances: nothing to bring back
-            return MixtureParameters(weights, means, covariances, inverse_cholesky(covariances))
+            return MixtureParameters(weights, means, covariances, inverse_cholesky(covariances), noise)
         # it has no factor of its precision yet, nor is one needed here
-        moved = MixtureParameters(weights, means, covariances, covariances)
+        moved = MixtureParameters(weights, means, covariances, covariances, noise)
         return within_family(moved, self._family, origin.covariances)
 
     def _place(self, mixture: MixtureParameters) -> _Place:
@@ -196,18 +226,25 @@ class QuasiNewton:
         for place in self._places:
             if place.mixture is mixture:
                 return place
+        shares, at_logit, root_noise = mixture.weights, 0.0, 0.0
+        if mixture.noise is not None:
+            share = float(mixture.noise.weight)
+            shares = (1.0 - share) * shares
+            at_logit, root_noise = float(logit(share)), float(np.sqrt(self._total * share * (1.0 - share)))
         place = _Place(
             mixture,
             mixture.log_weights,
             np.linalg.cholesky(mixture.covariances),
-            np.sqrt(np.maximum(self._total * mixture.weights, 1.0)),
+            np.sqrt(np.maximum(self._total * shares, 1.0)),
+            at_logit,
+            root_noise,
         )
         self._places.append(place)
         return place
 
     def _longest(self, at: MixtureParameters, step: np.ndarray) -> float:
         """Largest move of a component, in standard deviations of one of its own rows' complete-data information."""
-        moves = step.reshape(at.n_components, -1)
+        moves = (step if at.noise is None else step[:-1]).reshape(at.n_components, -1)
         squares = np.einsum("ki,ki->k", moves, moves)
         return float((np.sqrt(squares) / self._place(at).root_n).max())
 

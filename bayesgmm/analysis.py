@@ -62,6 +62,8 @@ class Plan:
     draws, tune, chains : int
     cores : int or None
     method : {"nuts", "laplace"}
+    noise : {None, "box", "hull"}
+        Background of rows that belong to no cluster.
     """
 
     counts: Sequence[int]
@@ -73,6 +75,7 @@ class Plan:
     chains: int
     cores: int | None = None
     method: Literal["nuts", "laplace"] = "nuts"
+    noise: Literal["box", "hull"] | None = None
 
 
 def analyse(
@@ -108,7 +111,12 @@ def analyse(
     clock.lap("imports")
     with screen.progress("EM") as told:
         comparison = compare(
-            observations, plan.counts, covariance_type=plan.covariance_type, random_state=plan.seed, on_fit=told
+            observations,
+            plan.counts,
+            covariance_type=plan.covariance_type,
+            noise=plan.noise,
+            random_state=plan.seed,
+            on_fit=told,
         )
     clock.lap("EM")
     screen.show(report.comparison_section(comparison, plan.criterion))
@@ -163,6 +171,7 @@ def _sample(
                 K,
                 covariance_type=chosen.covariance_type,
                 start=chosen,
+                noise=plan.noise,
                 method=plan.method,
                 draws=plan.draws,
                 tune=plan.tune,
@@ -240,6 +249,7 @@ def compare_best(
                 k,
                 covariance_type=family,
                 start=comparison.fits[family, k],
+                noise=comparison.fits[family, k].noise,
                 draws=draws,
                 tune=tune,
                 chains=chains,
@@ -276,7 +286,7 @@ def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock", screen: S
 
 
 def membership_frame(memberships: xr.Dataset) -> pd.DataFrame:
-    """Row label, label, agreement; then probability, lower and upper end for each component."""
+    """Row label, label, agreement; then probability, lower and upper end for each component, noise last."""
     columns: dict[str, Any] = {
         "row": memberships[datatree.OBS].values,
         "label": memberships["label"].values,
@@ -285,6 +295,9 @@ def membership_frame(memberships: xr.Dataset) -> pd.DataFrame:
     for k in memberships[datatree.COMPONENT].values:
         for column, name in (("probability", ""), ("lower", "_lower"), ("upper", "_upper")):
             columns[f"{column}_{k}"] = memberships[f"probability{name}"].sel({datatree.COMPONENT: k}).values
+    if "noise_probability" in memberships:
+        for column, name in (("probability", ""), ("lower", "_lower"), ("upper", "_upper")):
+            columns[f"{column}_noise"] = memberships[f"noise_probability{name}"].values
     return pd.DataFrame(columns)
 
 

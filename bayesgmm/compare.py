@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Any
@@ -13,6 +13,8 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from bayesgmm.background import background_of
+from bayesgmm.clutter import without_clutter
 from bayesgmm.completion import check_known_labels, completed, keep_known
 from bayesgmm.covariance import CovarianceFamily, check_dimension, covariance_family, families_for
 from bayesgmm.criteria import criteria
@@ -25,8 +27,10 @@ from bayesgmm.initialization import (
     from_method,
     hierarchical_memberships,
 )
+from bayesgmm.noise import Background, Noise
 from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.parameters import MixtureParameters
+from bayesgmm.starting import FIRST_SHARE
 from bayesgmm.threads import single_threaded_blas
 
 CRITERIA = ("bic", "aic", "icl")
@@ -42,7 +46,8 @@ class Comparison:
         A row for each model, in the order asked for: covariance_type, n_components, loglik, n_parameters; bic, aic, icl
         (smaller is better); entropy (nats), converged, admissible, n_iter, n_starts, starts_at_best (share of the
         starts run to their end that reached the optimum kept), smallest_component (expected rows) and status, a
-        sentence. A model that is not admissible has its reason there, and one that could not be fitted no numbers.
+        sentence; with noise also noise_weight, its share of all rows, and noise_rows (expected). A model that is not
+        admissible has its reason in the sentence, and one that could not be fitted no numbers.
     fits : dict
         Fitted GaussianMixture by (covariance_type, n_components); models that could not be fitted are absent.
     """
@@ -81,6 +86,7 @@ def compare(
     max_iter: int = 1000,
     acceleration: str | None = "quasi-newton",
     prior: str | None = None,
+    noise: Any = None,
     random_state: Any = None,
     on_fit: Callable[[int, int], None] | None = None,
     progressbar: bool = False,
@@ -103,8 +109,9 @@ def compare(
         Variances of measurement errors, and known components, as there.
     n_init : int
         Starts for each model.
-    tol, reg_covar, max_iter, acceleration, prior
-        As in `GaussianMixture`.
+    tol, reg_covar, max_iter, acceleration, prior, noise
+        As in `GaussianMixture`. With noise, starts are made from the rows that do not look like it, and the
+        hierarchical one from all rows besides.
     random_state : int or None
         Seed of the starts by k-means.
     on_fit : callable (done, total), optional
@@ -127,10 +134,10 @@ def compare(
     families, counts = check_grid(observations, n_components, covariance_type)
     check_known_labels(observations, min(counts))
     grid = [(family, k) for family in families for k in counts]
-    shared = _SharedStarts(observations, int(n_init), random_state)
+    shared = _SharedStarts(observations, int(n_init), random_state, background_of(noise, observations), max(counts))
     settings: dict[str, Any] = {
         "tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "acceleration": acceleration, "prior": prior,
-        "n_init": n_init, "random_state": random_state,
+        "noise": noise, "n_init": n_init, "random_state": random_state,
     }  # fmt: skip
     rows, fits = [], {}
     with single_threaded_blas(), _told(on_fit, progressbar) as told:
@@ -145,6 +152,8 @@ def compare(
         *("covariance_type", "n_components", "loglik", "n_parameters", "bic", "aic", "icl", "entropy"),
         *("converged", "admissible", "n_iter", "n_starts", "starts_at_best", "smallest_component", "status"),
     ]
+    if noise is not None:
+        columns += ["noise_weight", "noise_rows"]
     return Comparison(pd.DataFrame(rows, columns=columns), fits)
 
 
@@ -196,7 +205,7 @@ def _row(found: GaussianMixture | CollapseError, observations: Observations) -> 
     if isinstance(found, CollapseError):
         return {"converged": False, "admissible": False, "status": str(found)}
     values = criteria(observations, found.parameters_, found.n_parameters_)
-    smallest = float(found.weights_.min()) * observations.total_weight
+    smallest = float(np.exp(found.parameters_.log_shares.min())) * observations.total_weight
     status = found.status_.value
     if found.status_ is Status.CONVERGED and not found.admissible_:
         few = f"too few for {observations.n_features} features to be admissible"
@@ -215,17 +224,38 @@ def _row(found: GaussianMixture | CollapseError, observations: Observations) -> 
         "starts_at_best": found.n_starts_at_best_ / found.n_starts_ended_,
         "smallest_component": smallest,
         "status": status,
-    }
+    } | _noise(found, observations.total_weight)
+
+
+def _noise(fit: GaussianMixture, total_weight: float) -> dict[str, float]:
+    if fit.parameters_.noise is None:
+        return {}
+    return {"noise_weight": fit.noise_weight_, "noise_rows": fit.noise_weight_ * total_weight}
 
 
 class _SharedStarts:
     """Starts of a whole grid: one agglomeration for all of it, and memberships by k-means once for each K."""
 
-    def __init__(self, observations: Observations, n_init: int, random_state: Any) -> None:
+    def __init__(
+        self,
+        observations: Observations,
+        n_init: int,
+        random_state: Any,
+        background: Background | None,
+        most_components: int,
+    ) -> None:
         self._incomplete, self._observations = observations, completed(observations)
         self._n_init = n_init
         words = check_random_state(random_state).randint(2**31 - 1, size=4).tolist()
         self._seeds = np.random.SeedSequence(words)
+        self._background, self._share = background, FIRST_SHARE
+        self._whole: HierarchicalStart | None = None
+        if background is not None:
+            rng = np.random.default_rng(np.random.SeedSequence(words, spawn_key=(0,)))
+            cleaned = without_clutter(self._observations, most_components, rng)
+            if cleaned is not None:
+                self._whole = hierarchical_memberships(self._observations)
+                self._observations, self._share = cleaned
         self._hierarchy: HierarchicalStart | None = None
         self._drawn: dict[int, list[DrawnStart]] = {}
 
@@ -246,7 +276,16 @@ class _SharedStarts:
             starts = drawn or [partial(from_method, observations, "kmeans", K, family, floor, np.random.default_rng(K))]
         else:
             starts = [partial(self._hierarchy.parameters, K, family, floor), *drawn]
+        if self._whole is not None and self._whole.hierarchy.n_distinct >= K:
+            starts.append(partial(self._whole.parameters, K, family, floor))
+        if self._background is not None:
+            noise = Noise(np.asarray(self._share), self._background)
+            starts = [partial(_with_noise, start, noise) for start in starts]
         return [keep_known(start, self._incomplete, family, floor) for start in starts]
+
+
+def _with_noise(start: Callable[[], MixtureParameters], noise: Noise) -> MixtureParameters:
+    return replace(start(), noise=noise)
 
 
 @contextmanager

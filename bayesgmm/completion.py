@@ -13,11 +13,13 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.blocks import expected_statistics, map_rows
 from bayesgmm.checking import UNKNOWN
+from bayesgmm.clutter import LEAST_SHARE, MOST_SHARE
 from bayesgmm.covariance import CovarianceFamily
 from bayesgmm.em import maximise
 from bayesgmm.incomplete import groups
 from bayesgmm.initialization import statistics_of
 from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.noise import Noise
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.tables import DataError
@@ -115,7 +117,7 @@ def keep_known(
 
         def responsibilities(log_joint: np.ndarray) -> np.ndarray:
             normalise(log_joint)
-            return log_joint.T
+            return log_joint[:K].T
 
         r = map_rows(responsibilities, rows, observations.from_standard(parameters), trailing=(K,))
         together = np.zeros((K, K))
@@ -126,9 +128,16 @@ def keep_known(
         r[known] = 0.0
         r[known, labels[known]] = 1.0
         statistics = statistics_of(rows, r, diagonal=family.diagonal)
-        return maximise(statistics, family, np.maximum(floor, 1e-3 * family.floor_variances(_spread(rows))))[0]
+        found = maximise(statistics, family, np.maximum(floor, 1e-3 * family.floor_variances(_spread(rows))))[0]
+        return found if parameters.noise is None else replace(found, noise=_noise_of(r, rows, parameters.noise))
 
     return matched
+
+
+def _noise_of(responsibilities: np.ndarray, rows: Observations, before: Noise) -> Noise:
+    """Noise whose share is what responsibilities (N, K) lack to one; never none, or EM would find none."""
+    share = 1.0 - np.average(responsibilities.sum(axis=1), weights=rows.weights)
+    return Noise(np.asarray(np.clip(share, LEAST_SHARE, MOST_SHARE)), before.background)
 
 
 def _spread(rows: Observations) -> np.ndarray:

@@ -13,13 +13,16 @@ and C_k the scatter about mu_k,
 a covariance shrunk towards Lambda. Where components share one covariance, that has the prior once: EEE is theirs too.
 They give modes for ten families, with priors of their own for the diagonal ones; here one and the same prior is
 restricted to each of the fourteen, which makes its M-step that of a little more data. It is not the prior of the PyMC
-model. May import NumPy, scikit-learn and the modules below it only.
+model. The share of noise, where there is any, has the prior Beta(1, 9): nine rows in ten are in clusters, weakly.
+
+May import NumPy, SciPy, scikit-learn and the modules below it only.
 """
 
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy.special import xlog1py, xlogy
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from bayesgmm.observations import Observations
@@ -38,7 +41,7 @@ _COVARIANCES: WeakKeyDictionary[Observations, np.ndarray] = WeakKeyDictionary()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConjugatePrior:
-    """Prior of means and covariances, in standard coordinates.
+    """Prior of means, covariances and the share of noise, in standard coordinates.
 
     Attributes
     ----------
@@ -50,12 +53,20 @@ class ConjugatePrior:
         nu.
     scale : (D, D) float64
         Lambda.
+    noise : (float, float)
+        a and b of the Beta distribution of the share of noise, where there is noise.
     """
 
     mean: np.ndarray
     kappa: float
     dof: float
     scale: np.ndarray
+    noise: tuple[float, float] = (1.0, 9.0)
+
+    def noise_share(self, noise: float, clustered: float) -> float:
+        """Mode of the share of noise, of `noise` rows beside `clustered` ones."""
+        a, b = self.noise
+        return (noise + a - 1.0) / (noise + clustered + a + b - 2.0)
 
     def means(self, N: np.ndarray, S1: np.ndarray) -> np.ndarray:
         """Modes of the means given sums S1 (K, D) of N (K,) rows."""
@@ -92,7 +103,11 @@ class ConjugatePrior:
         trace = np.einsum("kij,il,klj->k", U, self.scale, U)
         log_det = parameters.log_det_precision_cholesky
         terms = (1.0 + times * (self.dof + D + 1)) * log_det - 0.5 * (times * trace + self.kappa * quadratic)
-        return float(terms.sum())
+        total = float(terms.sum())
+        if parameters.noise is not None:
+            share, (a, b) = parameters.noise.weight, self.noise
+            total += float(xlogy(a - 1.0, share) + xlog1py(b - 1.0, -share))
+        return total
 
 
 def conjugate_prior(observations: Observations, n_components: int) -> ConjugatePrior:

@@ -28,7 +28,7 @@ class Criteria(NamedTuple):
     icl : float
         BIC - 2 sum_n log max_k r_nk: the hard version of Biernacki, Celeux & Govaert (2000), as in mclust.
     entropy : float
-        -sum_nk r_nk log r_nk, in nats: 0 when every membership is certain.
+        -sum_nk r_nk log r_nk, in nats: 0 when every membership is certain. Noise is a class of its own here and in ICL.
     """
 
     log_likelihood: float

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
+from bayesgmm.background import background_of
 from bayesgmm.compare import check_grid
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
@@ -47,6 +48,7 @@ def cross_validate(
     covariance_type: str | Iterable[str] = "full",
     n_folds: int = 10,
     n_init: int = 5,
+    noise: Any = None,
     random_state: int | None = None,
     progressbar: bool = False,
 ) -> CrossValidation:
@@ -66,6 +68,9 @@ def cross_validate(
         At least 2, and at most N (leave-one-out).
     n_init : int
         Starts of each fit.
+    noise : optional
+        As in `GaussianMixture`. A background of the data is that of all rows, for every fold: it says where rows can
+        be, which is taken as known.
     random_state : int, optional
         Seed of the folds and of the starts.
     progressbar : bool
@@ -97,6 +102,7 @@ def cross_validate(
     ('full', 2)
     """
     observations = as_observations(X)
+    background = background_of(noise, observations)
     families, counts = check_grid(observations, n_components, covariance_type)
     N = observations.n_rows
     if isinstance(n_folds, bool) or not isinstance(n_folds, int | np.integer) or not 2 <= n_folds <= N:
@@ -114,7 +120,9 @@ def cross_validate(
         for m, (family, k) in enumerate(grid):
             for f, training in enumerate(kept):
                 held_out = np.flatnonzero(fold == f)
-                mixture = GaussianMixture(k, covariance_type=family.name, n_init=n_init, random_state=seed)
+                mixture = GaussianMixture(
+                    k, covariance_type=family.name, n_init=n_init, random_state=seed, noise=background
+                )
                 # shift and scale anew: those of all rows would know the held-out ones
                 fitted = _fitted(mixture, as_observations(training.values))
                 if fitted is None:

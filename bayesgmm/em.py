@@ -116,7 +116,7 @@ def maximise(
         Where an empty component stays, where what is frozen is taken from, and where iterative M-steps begin. Without
         it EVE and VVE, whose maxima can be several, take the axes of the pooled scatter.
     frozen : set of "weights", "means", "covariances"
-        Held as they are in `previous`; the others maximise given them.
+        Held as they are in `previous`; the others maximise given them. The share of noise is one of the weights.
     prior : ConjugatePrior, optional
         The maximum is then that of the posterior density.
 
@@ -131,16 +131,16 @@ def maximise(
     means = statistics.S1 / safe_N[:, None] if prior is None else prior.means(N, statistics.S1)
     if empty.any() and prior is None:
         if previous is None:
-            raise CollapseError(
-                f"component {int(np.argmax(empty))} has no rows in the given start.", int(np.argmax(empty))
-            )
+            k = int(np.argmax(empty))
+            raise CollapseError(f"component {k} has no rows in the given start.", k)
         means = np.where(empty[:, None], previous.means, means)
-    weights = N / N.sum()
-    noise = None
-    if previous is not None and previous.noise is not None:
-        noise = previous.noise
-        if "weights" not in frozen:
-            noise = Noise(np.asarray(statistics.noise / (statistics.noise + N.sum())), noise.background)
+    clustered = float(N.sum())
+    weights = N / clustered if clustered > 0 or previous is None else previous.weights
+    noise = None if previous is None else previous.noise
+    if noise is not None and "weights" not in frozen:
+        share = statistics.noise / (statistics.noise + clustered)
+        share = share if prior is None else prior.noise_share(statistics.noise, clustered)
+        noise = Noise(np.asarray(share), noise.background)
     if previous is not None:
         weights = previous.weights if "weights" in frozen else weights
         means = previous.means if "means" in frozen else means

@@ -12,10 +12,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from bayesgmm import em
+from bayesgmm.background import background_of, check_noise
 from bayesgmm.completion import check_known_labels, completed, keep_known
 from bayesgmm.conjugate import conjugate_prior
 from bayesgmm.covariance import CovarianceFamily, check_dimension, covariance_family
 from bayesgmm.fitted import FittedMixture, header, most_probable
+from bayesgmm.noise import Background
 from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.search import search
@@ -77,11 +79,18 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         Maximise the posterior density under the conjugate prior of Fraley & Raftery (2007) instead of the likelihood
         (`bayesgmm.conjugate`): covariances are shrunk towards the data's own, and a fit exists also where a component
         has fewer rows than features. It is not the prior of `mixture_model`.
+    noise : {None, "box", "hull"}, (2, D) array or Background
+        Let rows belong to no cluster: a share pi_0 of them is uniform over a background, the box around the data, their
+        convex hull (of complete rows with few features), or the box of given edges, lower and upper, in the units of
+        the data; or the `noise_background_` of another fit. It is fixed before the fit, and rows outside it are never
+        noise. With measurement errors noise is uniform in the values as measured; a row with a known label is not
+        noise. Starts are made from rows that do not lie far from their neighbours (`bayesgmm.clutter`) and, one more,
+        from all rows; in labels given as `init_params` -1 is noise, in responsibilities what a row lacks to one.
 
     Attributes
     ----------
     weights_ : (K,) array
-        Positive, summing to one.
+        Positive, summing to one; with noise, shares among the rows that are not.
     means_ : (K, D) array
         In the units of the data.
     covariances_ : array
@@ -103,11 +112,17 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     label_names_ : tuple of str or None
         Names of components 0, 1, ..., where `known_labels` were names.
     n_parameters_ : int
-        Free parameters: K - 1 weights, K D means and the covariances of the family, less what is frozen.
+        Free parameters: K - 1 weights, K D means and the covariances of the family, less what is frozen; with noise,
+        its share besides, frozen with the weights.
+    noise_weight_ : float
+        pi_0, the share of all rows that is noise; set where `noise` is asked for, as is
+    noise_background_ : Background
+        Where noise is, with the logarithm of its volume.
 
     References
     ----------
     Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39; Celeux & Govaert (1995), Pattern Recognition 28.
+    Banfield & Raftery (1993), Biometrics 49, section 3.1, for noise.
 
     Examples
     --------
@@ -136,6 +151,7 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         acceleration: str | None = "quasi-newton",
         frozen: Sequence[str] = (),
         prior: str | None = None,
+        noise: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -152,6 +168,7 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         self.acceleration = acceleration
         self.frozen = frozen
         self.prior = prior
+        self.noise = noise
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that missing values are welcome."""
@@ -190,7 +207,7 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
-        """Fit, then the most probable component of each row, (N,)."""
+        """Fit, then the most probable component of each row, (N,); -1 for noise."""
         return most_probable(self._fit(as_observations(X, weights=sample_weight)), self._parameters)
 
     def _fit(
@@ -202,18 +219,24 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         check_components(observations, self.n_components)
         check_known_labels(observations, self.n_components)
         check_dimension(family, observations.n_features)
+        background = background_of(self.noise, observations)
         floor = self.reg_covar * family.floor_variances(observations.variances) / observations.scale**2
         random_state = check_random_state(self.random_state)
         seeds = np.random.SeedSequence(random_state.randint(2**31 - 1, size=4).tolist())
         reached = None
         if starts is None:
-            requested, reached = self._requested_start(), self._reached(observations)
+            requested, reached = self._requested_start(background), self._reached(observations)
             requested.check(observations, self.n_components, family)
             given = requested.given | ({"weights", "means", "covariances"} if requested.is_mixture else set())
             if missing := sorted(set(self.frozen) - given):
                 raise ValueError(
                     f"`frozen` holds {missing} at values that the start must give, and it does not: pass "
                     f"{', '.join(GIVEN_BY[name] for name in missing)}, or a fitted mixture as `init_params`."
+                )
+            if background is not None and "weights" in self.frozen and not requested.gives_noise:
+                raise ValueError(
+                    "`frozen` weights hold the share of noise too, which the start does not give: pass a mixture "
+                    "fitted with `noise` as `init_params`."
                 )
             starts = requested.starts(completed(observations), self.n_components, family, floor, seeds, self.n_init)
             if not requested.is_mixture:
@@ -256,15 +279,16 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
             raise ValueError(f"`acceleration` must be 'quasi-newton' or None; received {self.acceleration!r}.")
         if self.prior not in ("conjugate", None):
             raise ValueError(f"`prior` must be 'conjugate' or None; received {self.prior!r}.")
+        check_noise(self.noise)
         if isinstance(self.frozen, str) or not set(self.frozen) <= set(GIVEN_BY):
             raise ValueError(f"`frozen` must list some of {', '.join(map(repr, GIVEN_BY))}; received {self.frozen!r}.")
         return covariance_family(self.covariance_type)
 
-    def _requested_start(self) -> Start:
+    def _requested_start(self, background: Background | None) -> Start:
         if self.warm_start and "_parameters" in self.__dict__:
-            return Start(self._parameters)
+            return Start(self._parameters, background=background)
         origin = self.init_params.parameters_ if isinstance(self.init_params, GaussianMixture) else self.init_params
-        return Start(origin, self.weights_init, self.means_init, self.precisions_init)
+        return Start(origin, self.weights_init, self.means_init, self.precisions_init, background)
 
     def _reached(self, observations: Observations) -> float | None:
         """Return the log-likelihood at the last E-step of the fit that `warm_start` goes on from."""
@@ -276,7 +300,11 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     def _keep(self, result: em.EMResult, observations: Observations, family: CovarianceFamily) -> None:
         self._set_parameters(observations.from_standard(result.parameters), family)
         K, D = self.means_.shape
-        counts = {"weights": K - 1, "means": K * D, "covariances": family.n_covariance_parameters(K, D)}
+        counts = {
+            "weights": K - 1 + (result.parameters.noise is not None),
+            "means": K * D,
+            "covariances": family.n_covariance_parameters(K, D),
+        }
         self.n_parameters_ -= sum(counts[name] for name in set(self.frozen))
         self.status_ = result.status
         self.converged_ = result.status is not em.Status.MAX_ITER

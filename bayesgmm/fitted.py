@@ -13,6 +13,7 @@ from bayesgmm.conditioning import condition, cumulative, given_values, positions
 from bayesgmm.criteria import Criteria, criteria
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.known import KnownMixture, closed_family
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.simulation import draw_rows
@@ -22,17 +23,33 @@ class FittedMixture(KnownMixture):
     """A mixture whose parameters are known: base of `GaussianMixture`, which adds the fitting."""
 
     def predict(self, X: Any) -> np.ndarray:
-        """Most probable component of each row, (N,)."""
+        """Most probable component of each row, (N,); -1 where noise is more probable than any."""
         return most_probable(self._observe(X), self._parameters)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Membership probabilities r_nk = P(z_n = k | x_n), (N, K); each row sums to one."""
+        """Membership probabilities r_nk = P(z_n = k | x_n), (N, K).
+
+        Each row sums to one, or with noise to one less its `noise_probability`.
+        """
+        K = self.parameters_.n_components
 
         def responsibilities(log_joint: np.ndarray) -> np.ndarray:
             normalise(log_joint)
-            return log_joint.T
+            return log_joint[:K].T
 
-        return map_rows(responsibilities, self._observe(X), self.parameters_, trailing=self.weights_.shape)
+        return map_rows(responsibilities, self._observe(X), self.parameters_, trailing=(K,))
+
+    def noise_probability(self, X: Any) -> np.ndarray:
+        """Probability of each row to be noise, (N,); zero for a mixture without."""
+        observations, K = self._observe(X), self.parameters_.n_components
+        if self.parameters_.noise is None:
+            return np.zeros(observations.n_rows)
+
+        def of_noise(log_joint: np.ndarray) -> np.ndarray:
+            normalise(log_joint)
+            return log_joint[K]
+
+        return map_rows(of_noise, observations, self.parameters_)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log density of each row, natural logarithm, (N,)."""
@@ -64,7 +81,7 @@ class FittedMixture(KnownMixture):
         Returns
         -------
         X : (n_samples, D), labels : (n_samples,)
-            Independent rows and the components they come from.
+            Independent rows and the components they come from; -1 for noise.
         """
         check_is_fitted(self)
         if not isinstance(n_samples, Integral) or n_samples < 1:
@@ -185,5 +202,7 @@ def header(observations: Observations) -> np.ndarray | pd.DataFrame:
 
 
 def most_probable(observations: Observations, parameters: MixtureParameters) -> np.ndarray:
-    """Most probable component of each row, (N,)."""
-    return map_rows(lambda log_joint: log_joint.argmax(axis=0), observations, parameters, dtype=np.intp)
+    """Most probable component of each row, (N,); -1 where noise is."""
+    labels = map_rows(lambda log_joint: log_joint.argmax(axis=0), observations, parameters, dtype=np.intp)
+    labels[labels == parameters.n_components] = NOISE_LABEL
+    return labels

@@ -166,7 +166,7 @@ def drawn_memberships(
     observations: Observations, method: str, n_components: int, rng: np.random.Generator
 ) -> DrawnStart:
     """Draw a start by one of `DRAWN`, once for all families."""
-    sample = _sample(observations, rng)
+    sample = sample_rows(observations, rng)
     # scale by column, not by the common scalar: k-means must not see units
     spread = np.sqrt(observations.variances)
     rows = (sample.values - observations.shift) / spread
@@ -206,7 +206,7 @@ def _mixture(
     return maximise(statistics, family, np.maximum(floor, LEAST_SPREAD * variances))[0]
 
 
-def _sample(observations: Observations, rng: np.random.Generator) -> Observations:
+def sample_rows(observations: Observations, rng: np.random.Generator) -> Observations:
     """At most MOST_ROWS rows; a weighted draw with replacement stands for the weights, so the sample has none."""
     if observations.weights is None:
         if observations.n_rows <= MOST_ROWS:

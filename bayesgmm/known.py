@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesgmm import em
 from bayesgmm.covariance import CovarianceFamily, covariance_family
+from bayesgmm.noise import Background, Noise
 from bayesgmm.parameters import MixtureParameters, ParameterError
 from bayesgmm.storage import (
     StorageError,
@@ -30,6 +32,8 @@ class KnownMixture(BaseEstimator):
     means_: np.ndarray
     covariances_: np.ndarray
     n_parameters_: int
+    noise_weight_: float
+    noise_background_: Background
     status_: em.Status
     converged_: bool
     admissible_: bool
@@ -50,6 +54,7 @@ class KnownMixture(BaseEstimator):
         *,
         covariance_type: str = "full",
         feature_names: Sequence[str] | None = None,
+        noise: Noise | None = None,
     ) -> Self:
         """Return a mixture with given parameters, ready to predict, score and sample.
 
@@ -58,6 +63,8 @@ class KnownMixture(BaseEstimator):
         weights : (K,); means : (K, D); covariances : array in the shape of `covariance_type`
         feature_names : D str, optional
             x0, x1, ... without.
+        noise : Noise, optional
+            The share of noise and its background, as another mixture's ``parameters_.noise``.
 
         Raises
         ------
@@ -74,7 +81,15 @@ class KnownMixture(BaseEstimator):
         names = default_names(D) if feature_names is None else tuple(feature_names)
         if len(names) != D or len(set(names)) != D or not all(isinstance(name, str) for name in names):
             raise ValueError(f"`feature_names` must be {D} distinct texts; received {list(names)}.")
-        return cls._of(parameters, {"covariance_type": covariance_type}, names, ("",) * D, feature_names is not None)
+        settings: dict[str, Any] = {"covariance_type": covariance_type}
+        if noise is not None:
+            if noise.background.n_features != D or not 0 <= noise.weight <= 1:
+                raise ParameterError(
+                    f"`noise` must have a share in [0, 1] and a background of {D} features; received "
+                    f"{float(noise.weight):g} and {noise.background.n_features}."
+                )
+            parameters, settings["noise"] = replace(parameters, noise=noise), noise.background
+        return cls._of(parameters, settings, names, ("",) * D, feature_names is not None)
 
     @classmethod
     def from_scikit_learn(cls, mixture: Any) -> Self:
@@ -109,6 +124,8 @@ class KnownMixture(BaseEstimator):
         from sklearn import mixture as theirs
 
         check_is_fitted(self)
+        if self._parameters.noise is not None:
+            raise ValueError("scikit-learn's mixtures have no noise: fit with `noise=None` to pass one on.")
         name = closed_family(self.covariance_type)
         packed = self._of(self._parameters, {"covariance_type": name}, self._feature_names, self._units, self._named)
         settings = {key: getattr(self, key) for key in ("tol", "max_iter", "n_init", "random_state")}
@@ -154,6 +171,10 @@ class KnownMixture(BaseEstimator):
             When it cannot be opened.
         """
         stored = read_mixture(path)
+        noise = stored.parameters.noise
+        if noise is not None:
+            # an array is no setting that the file keeps: the background itself is what it made
+            stored.settings.setdefault("noise", noise.background)
         try:
             mixture = cls._of(stored.parameters, stored.settings, stored.feature_names, stored.units, stored.named)
             mixture.status_ = em.Status[stored.status]
@@ -199,6 +220,12 @@ class KnownMixture(BaseEstimator):
         self.precisions_cholesky_ = family.pack(U)
         self.precisions_ = family.pack(U @ np.swapaxes(U, -1, -2))
         self.n_parameters_ = family.n_parameters(*parameters.means.shape)
+        for name in ("noise_weight_", "noise_background_"):
+            self.__dict__.pop(name, None)
+        if parameters.noise is not None:
+            self.n_parameters_ += 1
+            self.noise_weight_ = float(parameters.noise.weight)
+            self.noise_background_ = parameters.noise.background
 
     @classmethod
     def _of(
@@ -232,5 +259,5 @@ def closed_family(covariance_type: str) -> str:
 
 def _tells_how_it_ended(name: str) -> bool:
     """Whether an attribute is about the fit, rather than about the parameters or the features."""
-    derived = ("n_features_in_", "n_parameters_", "lower_bound_")
+    derived = ("n_features_in_", "n_parameters_", "lower_bound_", "noise_weight_")
     return name.endswith("_") and not name.startswith("_") and name not in derived

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
+NOISE_LABEL = -1
+"""What stands for noise where a row's component is said."""
+
 MOST_HULL_FEATURES = 8
 """A hull of n rows has of the order of n^(D/2) facets: beyond this many features only a box is offered."""
 
@@ -105,6 +108,13 @@ class Background:
     def n_features(self) -> int:
         """Number of features D."""
         return len(self.lower)
+
+    def same_as(self, other: "Background") -> bool:
+        """Whether it is the same region, number by number."""
+        pairs = [(self.lower, other.lower), (self.upper, other.upper)]
+        if self.facets is not None and other.facets is not None:
+            pairs.append((self.facets, other.facets))
+        return (self.facets is None) == (other.facets is None) and all(np.array_equal(a, b) for a, b in pairs)
 
     def contains(self, values: np.ndarray) -> np.ndarray:
         """Which rows (N, D) are inside or on the edge, (N,) bool."""

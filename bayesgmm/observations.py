@@ -191,9 +191,9 @@ def as_observations(X: Any, *, weights: Any = None, errors: Any = None, known_la
 
     Parameters
     ----------
-    X : array, DataFrame (pandas or polars), Series, DataArray or Observations
-        (N, D) real numbers; NaN, a missing value of pandas or a masked one stands for a value that is not known. A 1-D
-        Series or DataArray is one feature.
+    X : array, DataFrame (pandas or polars), Series, DataArray, Dataset or Observations
+        (N, D) real numbers; NaN, None, a missing value of pandas or polars or a masked one stands for a value that is
+        not known. A 1-D Series or DataArray is one feature.
     weights : (N,) array, optional
         Non-negative row weights; an integer weight counts as that many equal rows.
     errors : (D,), (N, D) or (N, D, D) array, optional
@@ -201,7 +201,7 @@ def as_observations(X: Any, *, weights: Any = None, errors: Any = None, known_la
         each row. The mixture is then that of the underlying, exact values.
     known_labels : (N,) array, optional
         Component of the rows whose component is known: whole numbers from 0, with -1 or NaN for the others; or names,
-        with None or NaN for the others. Components follow the names' alphabetical order.
+        with "", None or NaN for the others. Components follow the names' alphabetical order.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def as_observations(X: Any, *, weights: Any = None, errors: Any = None, known_la
     values, names, named, units, row_labels = read_table(X)
     check_shape(values)
     missing = find_missing(values, names, row_labels)
-    row_weights = None if weights is None else check_weights(weights, len(values))
+    row_weights = None if weights is None else check_weights(weights, row_labels)
     check_not_constant(values, names, row_weights)
     shift, variances = column_moments(values, row_weights, missing)
     for name, variance in zip(names, variances, strict=True):
@@ -276,7 +276,7 @@ def as_new_observations(
     _check_features(names, feature_names, named=named)
     check_shape(values)
     missing = find_missing(values, names, row_labels, whole_columns=True)
-    row_weights = None if weights is None else check_weights(weights, len(values))
+    row_weights = None if weights is None else check_weights(weights, row_labels)
     row_errors = None if errors is None else check_errors(errors, values, missing, names, row_labels)
     flat = parameters.flat()
     centre = np.einsum("sk,skd->sd", flat.weights, flat.means)

@@ -1,6 +1,6 @@
 """A mixture in one JSON file: every number in full precision, written whole or not at all.
 
-May import NumPy and the parameters only.
+May import NumPy, the parameters and noise only.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.atomic import replacing
+from bayesgmm.noise import Background, Noise
 from bayesgmm.parameters import MixtureParameters, ParameterError
 
 KIND = "bayesgmm.GaussianMixture"
@@ -61,6 +62,7 @@ class StoredMixture:
 def write_mixture(path: str | os.PathLike[str], stored: StoredMixture) -> None:
     """Write a mixture as JSON; whoever looks at `path` sees the old file or the whole new one."""
     parameters = stored.parameters
+    noise = parameters.noise
     document = {
         "kind": KIND,
         "schema": SCHEMA,
@@ -74,6 +76,7 @@ def write_mixture(path: str | os.PathLike[str], stored: StoredMixture) -> None:
         "covariances": parameters.covariances.tolist(),
         # not derived again: the answers after reading are the same to the last bit
         "precision_cholesky": parameters.precision_cholesky.tolist(),
+        "noise": None if noise is None else {"weight": float(noise.weight), **noise.background.to_json()},
         "status": stored.status,
         "attributes": stored.attributes,
         "lower_bounds": [bound if np.isfinite(bound) else None for bound in stored.lower_bounds],
@@ -155,7 +158,18 @@ def _parameters(document: dict[str, Any]) -> MixtureParameters:
     identity = np.swapaxes(factors, -1, -2) @ checked.covariances @ factors
     if not np.allclose(identity, np.eye(checked.n_features), atol=1e-3):
         raise ParameterError("`precision_cholesky` does not belong to `covariances`.")
-    return MixtureParameters(weights, means, covariances, factors)
+    return MixtureParameters(weights, means, covariances, factors, _noise(document, checked.n_features))
+
+
+def _noise(document: dict[str, Any], D: int) -> Noise | None:
+    # files of mixtures without noise may have no such entry
+    stored = document.get("noise")
+    if stored is None:
+        return None
+    noise = Noise(np.asarray(float(stored["weight"])), Background.from_json(stored))
+    if not 0 <= noise.weight <= 1 or noise.background.lower.shape != (D,) or noise.background.upper.shape != (D,):
+        raise ParameterError("`noise` must be a share in [0, 1] of a background with the features of the mixture.")
+    return noise
 
 
 def plain(settings: Mapping[str, Any]) -> dict[str, Any]:

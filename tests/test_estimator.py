@@ -90,10 +90,11 @@ def test_parameters_and_methods_are_named_as_scikit_learns():
     assert public <= set(dir(GaussianMixture)), public - set(dir(GaussianMixture))
 
 
+@pytest.mark.parametrize("noise", [None, "box"])
 @pytest.mark.filterwarnings("ignore::bayesgmm.estimator.CollapseWarning")
-def test_scikit_learns_own_checks_pass():
+def test_scikit_learns_own_checks_pass(noise):
     """All but the array API's, which scikit-learn itself skips unless SciPy is told to."""
-    results = check_estimator(GaussianMixture(), on_fail=None, on_skip=None)
+    results = check_estimator(GaussianMixture(noise=noise), on_fail=None, on_skip=None)
     failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
     assert failed == {}
     assert sum(result["status"] == "passed" for result in results) > 40

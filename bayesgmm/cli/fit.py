@@ -18,6 +18,7 @@ from bayesgmm.cli.options import (
     Errors,
     Label,
     Method,
+    Noise,
     Out,
     Quiet,
     RowLabel,
@@ -67,6 +68,7 @@ Examples
   bayesgmm fit table.csv -k 1:6 -o results
   bayesgmm fit table.csv -k 3 --columns height,weight --row-label name -o results
   bayesgmm fit table.parquet -k 2,3,4 --covariance tied --criterion icl -o results
+  bayesgmm fit stars.csv -k 1:6 --noise box -o results
   bayesgmm fit survey.csv -k 1:4 --weights count --errors flux:flux_err --label class -o results
 """
 
@@ -102,6 +104,7 @@ def fit(
     weights: Weights = None,
     errors: Errors = None,
     label: Label = None,
+    noise: Noise = None,
     covariance: Annotated[
         str, typer.Option(help="Covariance family: full (VVV), tied (EEE), diag (VVI) or spherical (VII).")
     ] = "full",
@@ -117,6 +120,7 @@ def fit(
     """Fit a table from a file."""
     screen = new_screen(quiet)
     with bad_input():
+        from bayesgmm.background import background_of
         from bayesgmm.covariance import covariance_family
         from bayesgmm.files import prepare_folder
 
@@ -125,10 +129,11 @@ def fit(
         observations = read_rows(
             screen, data, counts, columns=columns, row_label=row_label, weights=weights, errors=errors, label=label
         )
+        background_of(noise, observations)
         prepare_folder(out)
     from bayesgmm.analysis import Plan
 
-    plan = Plan(counts, family.name, criterion, seed, draws, tune, chains, cores, method)
+    plan = Plan(counts, family.name, criterion, seed, draws, tune, chains, cores, method, noise)
     _analyse(observations, plan, out, screen)
 
 

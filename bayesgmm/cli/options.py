@@ -38,6 +38,12 @@ Label = Annotated[
     str | None,
     typer.Option(help="Column with the component of rows where it is known.", show_default="none", metavar="NAME"),
 ]
+Noise = Annotated[
+    Literal["box", "hull"] | None,
+    typer.Option(
+        help="Let rows belong to no cluster: noise, uniform over the data's box or convex hull.", show_default="none"
+    ),
+]
 Criterion = Literal["bic", "aic", "icl"]
 Method = Annotated[
     Literal["nuts", "laplace"],

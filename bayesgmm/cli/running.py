@@ -129,6 +129,7 @@ def in_options(message: str) -> str:
         ("`n_components`", "-k"),
         ("n_components", "-k"),
         ("`known_labels`", "--label"),
+        ("`noise`", "--noise"),
         ("leave it out", "leave it out (--columns)"),
     ):
         message = message.replace(argument, option)

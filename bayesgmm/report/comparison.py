@@ -91,6 +91,12 @@ def _in_full(table: pd.DataFrame, best: Mapping[str, int], families: bool, *, st
         shown[name.upper()] = [fixed(v, 1) + mark for v, mark in zip(table[name], marks, strict=True)]
     shown["entropy"] = [fixed(v, 1) for v in table["entropy"]]
     shown["fewest rows"] = [fixed(v, 1) for v in table["smallest_component"]]
+    if "noise_weight" in table:
+        shares, rows = (table[name].astype(float) for name in ("noise_weight", "noise_rows"))
+        shown["rows of noise"] = [
+            "-" if np.isnan(share) else f"{fixed(row, 1)} ({100 * share:.1f}%)"
+            for share, row in zip(shares, rows, strict=True)
+        ]
     if starts:
         shown["starts"] = ["-" if np.isnan(v) else f"{100 * v:.0f}%" for v in table["starts_at_best"].astype(float)]
     notes = [_note(row) for _, row in table.iterrows()]
