@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 from bayesgmm.observations import Observations, as_observations
 from bayesgmm.parameters import MixtureParameters
@@ -68,3 +70,21 @@ def incomplete_rows(rng, kinds, truth: MixtureParameters, N: int, share: float =
     labels = np.where(rng.random(N) < 0.2, z, -1) if "labels" in kinds else None
     weights = rng.integers(0, 4, size=N).astype(float) if "weights" in kinds else None
     return Given(X, weights, errors, labels, z)
+
+
+def slow_log_density(observations: Observations, parameters: MixtureParameters) -> np.ndarray:
+    """log p of what each row shows, (N,), from the definition: SciPy's density of every row under every component."""
+    K, D = parameters.means.shape
+    errors, labels = observations.errors, observations.known_labels
+    found = np.empty(observations.n_rows)
+    for n, x in enumerate(np.asarray(observations.values, dtype=np.float64)):
+        o = np.flatnonzero(~np.isnan(x))
+        E = np.zeros((D, D)) if errors is None else errors[n] if errors.ndim == 3 else np.diag(errors[n])
+        joint = [
+            np.log(parameters.weights[k])
+            + multivariate_normal(parameters.means[k][o], (parameters.covariances[k] + E)[np.ix_(o, o)]).logpdf(x[o])
+            for k in range(K)
+            if labels is None or labels[n] in (-1, k)
+        ]
+        found[n] = logsumexp(joint)
+    return found
