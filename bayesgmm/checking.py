@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.tables import DataError
+from bayesgmm.tables import DataError, as_numbers, named_columns
 
 BLOCK_ROWS = 8192
 MOST_ROWS_NAMED = 6
@@ -79,10 +79,11 @@ def find_missing(
     return missing
 
 
-def check_weights(weights: Any, n_rows: int) -> np.ndarray:
-    """Row weights (N,): finite, not negative, not all zero."""
+def check_weights(weights: Any, row_labels: pd.Index) -> np.ndarray:
+    """Row weights (N,): finite, not negative, not all zero; the first that is not is named by its row."""
+    n_rows = len(row_labels)
     try:
-        weights = np.asarray(weights, dtype=np.float64)
+        weights = as_numbers(weights)
     except (TypeError, ValueError) as error:
         raise DataError(f"row weights (`sample_weight`) must be numbers ({error}).") from None
     if weights.ndim == 0:
@@ -92,7 +93,11 @@ def check_weights(weights: Any, n_rows: int) -> np.ndarray:
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         n = int(np.argmax(bad))
-        raise DataError(f"weights must be finite and not negative, received {weights[n]} in row {n}.")
+        found = "none" if np.isnan(weights[n]) else str(weights[n])
+        raise DataError(
+            f"weights must be finite and not negative, received {found} in row {row_labels[n]}: "
+            "give a row that is not to count the weight 0."
+        )
     if not weights.any():
         raise DataError("every weight is zero: at least one row must count.")
     return weights
@@ -107,20 +112,25 @@ def check_errors(
     ----------
     errors : (D,), (N, D) or (N, D, D)
         Variances of each feature, the same for all rows or for each; or a covariance for each row. What belongs to a
-        missing value is not looked at.
+        missing value is not looked at. Columns that bear the features' names may come in another order.
 
     Raises
     ------
     DataError
         Naming the row that has no covariance, and the column.
     """
+    own = named_columns(errors)
     try:
-        errors = np.asarray(errors, dtype=np.float64)
+        errors = as_numbers(errors)
     except (TypeError, ValueError) as error:
         raise DataError(f"`errors` must be numbers, the variances of the measurement errors ({error}).") from None
+    if own is not None and own != names and set(own) == set(names):
+        errors = errors[..., [own.index(name) for name in names]]
     N, D = values.shape
-    if errors.ndim == 0 or (errors.shape == (D,) and D != N) or (D == 1 and errors.shape == (N,)):
-        errors = np.broadcast_to(errors.reshape(-1, 1) if errors.shape == (N,) else errors, (N, D))
+    if errors.shape in ((), (D,)):
+        errors = np.broadcast_to(errors, (N, D))
+    elif D == 1 and errors.shape == (N,):
+        errors = errors[:, None]
     if errors.shape not in ((N, D), (N, D, D)):
         raise DataError(
             f"`errors` must hold a variance for each feature, ({D},), for each value, ({N}, {D}), or a covariance for "
@@ -136,9 +146,10 @@ def check_errors(
         bad |= errors < 0
         if bad.any():
             n, j = (int(i) for i in np.argwhere(bad)[0])
+            found = "missing" if np.isnan(errors[n, j]) else f"{errors[n, j]:g}"
             raise DataError(
-                f"the error variance of column {names[j]!r}, row {row_labels[n]}, is {errors[n, j]:g}: it must be "
-                "finite and not negative. (Square standard errors first.)"
+                f"the error variance of column {names[j]!r}, row {row_labels[n]}, is {found}: it must be finite, not "
+                "negative, and 0 where the value is exact. (Square standard errors first.)"
             )
     else:
         _check_covariances(errors, bad, row_labels)
@@ -168,8 +179,8 @@ def check_labels(labels: Any, n_rows: int, row_labels: pd.Index) -> tuple[np.nda
     Parameters
     ----------
     labels : (N,) array
-        Whole numbers from 0, with -1, NaN or a missing value where unknown; or names, with None, NaN or a missing
-        value where unknown. Names are components in their alphabetical order.
+        Whole numbers from 0, with -1, NaN or a missing value where unknown; or names, with "", None, NaN or a missing
+        value where unknown ("" is what files make of None). Names are components in their alphabetical order.
 
     Raises
     ------
@@ -180,10 +191,10 @@ def check_labels(labels: Any, n_rows: int, row_labels: pd.Index) -> tuple[np.nda
         hidden = np.ma.getmaskarray(labels)
         labels = labels.data.astype(object)
         labels[hidden] = None
+    if np.shape(labels) != (n_rows,):
+        raise DataError(f"`known_labels` has shape {np.shape(labels)}, expected ({n_rows},): one label for each row.")
     series = pd.Series(labels)
-    if series.shape != (n_rows,):
-        raise DataError(f"`known_labels` has shape {series.shape}, expected ({n_rows},): one label for each row.")
-    unknown = series.isna().to_numpy()
+    unknown = (series.isna() | (series.astype(object) == "")).to_numpy()
     if unknown.all():
         return None, None
     known = series[~unknown]
@@ -201,7 +212,7 @@ def check_labels(labels: Any, n_rows: int, row_labels: pd.Index) -> tuple[np.nda
         n = int(np.flatnonzero(~unknown)[int(np.argmax(bad))])
         raise DataError(
             f"the known label of row {row_labels[n]} is {series.iloc[n]}: give whole numbers from 0, -1 where the "
-            "component is not known, or names."
+            "component is not known; or names for all."
         )
     found[~unknown] = values.astype(np.int64)
     return (found, None) if (found != UNKNOWN).any() else (None, None)

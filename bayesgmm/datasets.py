@@ -18,6 +18,8 @@ class _Description:
         Column in the file, name and unit in the DataArray, in order.
     classes : tuple of (column, name)
         Columns that label rows, never used as data.
+    errors : tuple of (column, name, unit)
+        Columns with standard errors of the measurements.
     """
 
     title: str
@@ -25,6 +27,7 @@ class _Description:
     licence: str
     features: tuple[tuple[str, str, str], ...]
     classes: tuple[tuple[str, str], ...] = ()
+    errors: tuple[tuple[str, str, str], ...] = ()
 
 
 _DESCRIPTIONS = {
@@ -72,6 +75,31 @@ _DESCRIPTIONS = {
         ),
         classes=(("species", "species"), ("island", "island"), ("sex", "sex"), ("year", "year")),
     ),
+    "penguins_raw": _Description(
+        title="Penguins of three species, with the isotopes in their blood, Palmer Archipelago, Antarctica",
+        source="Gorman, Williams and Fraser (2014), Ecological sexual dimorphism and environmental variability within "
+        "a community of Antarctic penguins (genus Pygoscelis), PLoS ONE 9(3), e90081; as prepared by Horst, Hill and "
+        "Gorman (2020), palmerpenguins (table penguins_raw), doi:10.5281/zenodo.3960218.",
+        licence="CC0 1.0",
+        features=(
+            ("Culmen Length (mm)", "bill_length", "mm"),
+            ("Culmen Depth (mm)", "bill_depth", "mm"),
+            ("Flipper Length (mm)", "flipper_length", "mm"),
+            ("Body Mass (g)", "body_mass", "g"),
+            ("Delta 15 N (o/oo)", "delta_15_n", "‰"),
+            ("Delta 13 C (o/oo)", "delta_13_c", "‰"),
+        ),
+        classes=(("Species", "species"), ("Island", "island"), ("Sex", "sex"), ("Comments", "comment")),
+    ),
+    "pulsars": _Description(
+        title="Masses of neutron stars, each with its error",
+        source="Özel and Freire (2016), Masses, radii, and the equation of state of neutron stars, Annual Review of "
+        "Astronomy and Astrophysics 54, 401-440, arXiv:1603.02698: the masses of their figure 2.",
+        licence="none stated; measurements published in the literature",
+        features=(("mass", "mass", "M☉"),),
+        classes=(("name", "star"), ("kind", "kind")),
+        errors=(("minus", "error_minus", "M☉"), ("plus", "error_plus", "M☉")),
+    ),
 }
 
 
@@ -83,24 +111,28 @@ def load_dataset(name: str) -> xr.DataArray:
 
     Parameters
     ----------
-    name : {"faithful", "galaxies", "iris", "penguins"}
-        ======== ===== ======================================================== =====================
-        name     rows  features [unit]                                          classes
-        ======== ===== ======================================================== =====================
-        faithful 272   eruptions, waiting [min]
-        galaxies 82    velocity [1000 km/s]
-        iris     150   sepal_length, sepal_width, petal_length, petal_width     species
-                       [cm]
-        penguins 344   bill_length, bill_depth, flipper_length [mm], body_mass  species, island, sex,
-                       [g]; two rows are all missing                            year
-        ======== ===== ======================================================== =====================
+    name : {"faithful", "galaxies", "iris", "penguins", "penguins_raw", "pulsars"}
+        ============ ===== ======================================================== =====================
+        name         rows  features [unit]                                          of each row
+        ============ ===== ======================================================== =====================
+        faithful     272   eruptions, waiting [min]
+        galaxies     82    velocity [1000 km/s]
+        iris         150   sepal_length, sepal_width, petal_length, petal_width     species
+                           [cm]
+        penguins     344   bill_length, bill_depth, flipper_length [mm], body_mass  species, island, sex,
+                           [g]; two rows are all missing                            year
+        penguins_raw 344   the same, and delta_15_n, delta_13_c [‰], of which one   species, island, sex,
+                           or both are missing in 12 more rows                      comment
+        pulsars      68    mass [M☉]                                                star, kind,
+                                                                                    error_minus, error_plus
+        ============ ===== ======================================================== =====================
 
     Returns
     -------
     xarray.DataArray
         (N, D) float64 with dims ``obs_id`` (0 to N - 1) and ``feature``; coordinate ``unit`` along ``feature``; known
-        classes as coordinates along ``obs_id``, an unknown one being ``""``; attributes ``title``, ``source`` and
-        ``licence``.
+        classes as coordinates along ``obs_id``, an unknown one being ``""``, and standard errors too; attributes
+        ``title``, ``source`` and ``licence``.
 
     Raises
     ------
@@ -131,6 +163,7 @@ def load_dataset(name: str) -> xr.DataArray:
         "unit": ("feature", np.array(units)),
     }
     coords |= {label: ("obs_id", _labels(table[column])) for column, label in description.classes}
+    coords |= {error: ("obs_id", table[column].to_numpy(), {"units": u}) for column, error, u in description.errors}
     return xr.DataArray(
         table[columns].to_numpy(dtype=np.float64),
         dims=("obs_id", "feature"),

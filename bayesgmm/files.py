@@ -1,12 +1,12 @@
-"""Files on disk: a table is read with its troubles named, a result is written whole or not at all.
+"""Files on disk: columns of a table become observations, a result is written whole or not at all.
 
-May import pandas and the nouns; xarray is imported where a netCDF file is met.
+May import pandas, the formats and the nouns; xarray is imported where a posterior is read.
 """
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,37 +15,12 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.atomic import replacing
+from bayesgmm.formats import FileError, TableFile, listed, read_table_file
 from bayesgmm.observations import Observations, as_observations
 from bayesgmm.tables import DataError
 
 if TYPE_CHECKING:
     import xarray as xr
-
-COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst", ".zip")
-MOST_NAMES_LISTED = 30
-
-
-class FileError(ValueError):
-    """A file or folder cannot be read or written; the message says which and what to do."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TableFile:
-    """What a file holds, before any column is chosen.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        Every column there is; the index is the row number, from 0.
-    units : dict
-        Unit of a column, where the file tells.
-    coordinates : tuple of str
-        Columns that say where a row comes from; data only when asked for by name.
-    """
-
-    frame: pd.DataFrame
-    units: dict[str, str]
-    coordinates: tuple[str, ...] = ()
 
 
 def read_observations(
@@ -128,116 +103,6 @@ def read_observations(
         known_labels=known,
     )
     return replace(observations, units=tuple(table.units.get(name, "") for name in columns)), left_out
-
-
-def read_table_file(path: Path) -> TableFile:
-    """Read every column of a file.
-
-    Raises
-    ------
-    FileError
-        When it is missing, empty, of a type that is not known, or broken.
-    """
-    if path.is_dir():
-        raise FileError(f"{path} is a folder: name a file in it.")
-    if not path.exists():
-        raise FileError(f"there is no file {path}: check the name and the folder ({Path.cwd()}).")
-    if path.stat().st_size == 0:
-        raise FileError(f"{path} is empty (0 bytes): write the table again.")
-    reader = _reader(path)
-    try:
-        table = reader(path)
-    except FileError:
-        raise
-    except UnicodeDecodeError:
-        raise FileError(f"{path} is not text in UTF-8: save it as CSV in UTF-8.") from None
-    except (OSError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise FileError(f"{path} could not be read as what its name says ({reason}): save the table again.") from None
-    if table.frame.shape[1] == 0:
-        raise FileError(f"{path} has no columns: write the table again.")
-    if table.frame.empty:
-        raise FileError(f"{path} names its columns ({_listed(table.frame.columns)}) but has no rows: write them too.")
-    return table
-
-
-def _reader(path: Path) -> Callable[[Path], TableFile]:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if len(suffixes) > 1 and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
-    readers = {
-        **dict.fromkeys((".csv", ".tsv", ".txt"), _read_csv),
-        **dict.fromkeys((".parquet", ".pq"), _read_parquet),
-        **dict.fromkeys((".nc", ".nc4", ".netcdf", ".h5"), _read_netcdf),
-    }
-    if suffix not in readers:
-        raise FileError(
-            f"{path} does not say by its ending what it is (received {suffix!r}): "
-            "use .csv or .tsv (text), .parquet or .nc (netCDF)."
-        )
-    return readers[suffix]
-
-
-def _read_csv(path: Path) -> TableFile:
-    head = list(pd.read_csv(path, nrows=0).columns)
-    # tables from continental Europe are separated by semicolons
-    separators = [mark for mark in ("\t", ";") if len(head) == 1 and mark in str(head[0])]
-    frame = pd.read_csv(path, sep=separators[0] if separators else ",", skipinitialspace=True, low_memory=False)
-    names = [str(name).strip() for name in frame.columns]
-    if not frame.index.equals(pd.RangeIndex(len(frame))):
-        raise FileError(
-            f"the lines of {path} have more fields than its first line has names ({_listed(names)}): name every column."
-        )
-    if all(_is_number(name) for name in names):
-        raise FileError(
-            f"the first line of {path} holds numbers ({_listed(names)}), so the columns have no names: "
-            "put a line with one name for each column above them."
-        )
-    return TableFile(frame.set_axis(names, axis="columns"), {})
-
-
-def _read_parquet(path: Path) -> TableFile:
-    frame = pd.read_parquet(path)
-    named = [name for name in frame.index.names if name is not None]
-    frame = frame.reset_index(level=named) if named else frame
-    frame = frame.reset_index(drop=True)
-    return TableFile(frame.set_axis([str(name) for name in frame.columns], axis="columns"), {}, tuple(map(str, named)))
-
-
-def _read_netcdf(path: Path) -> TableFile:
-    import xarray as xr
-
-    try:
-        data = xr.load_dataset(path)
-    except ValueError:
-        # xarray's own message lists what one might install
-        raise FileError(f"{path} is not a netCDF file: save the table again.") from None
-    wide = [name for name, variable in data.data_vars.items() if variable.ndim == 2]
-    long = [name for name, variable in data.data_vars.items() if variable.ndim == 1]
-    rows = {data[name].dims[0] for name in long}
-    if len(wide) == 1 and not long:
-        values = data[wide[0]]
-        row, feature = values.dims
-        named = feature in values.coords
-        names = [str(v) for v in values[feature].values] if named else [f"x{j}" for j in range(values.shape[1])]
-        frame = pd.DataFrame(values.values, columns=names)
-        units = dict.fromkeys(names, str(values.attrs.get("units", "")))
-        if "unit" in values.coords and values["unit"].dims == (feature,):
-            units = dict(zip(names, map(str, values["unit"].values), strict=True))
-    elif long and not wide and len(rows) == 1:
-        (row,) = rows
-        frame = pd.DataFrame({str(name): data[name].values for name in long})
-        units = {str(name): str(data[name].attrs.get("units", "")) for name in long}
-    else:
-        found = ", ".join(f"{name} {variable.dims}" for name, variable in data.data_vars.items()) or "none"
-        raise FileError(
-            f"{path} holds no table of rows by features: expected one variable of two dimensions, or several of one "
-            f"and the same dimension; found {found}."
-        )
-    along = {str(n): c.values for n, c in data.coords.items() if c.dims == (row,) and str(n) not in frame.columns}
-    frame = pd.concat([frame, pd.DataFrame(along, index=frame.index)], axis="columns")
-    return TableFile(frame, units, tuple(along))
 
 
 def read_posterior(path: str | os.PathLike[str]) -> "xr.DataTree":
@@ -330,7 +195,7 @@ def _variances(chosen: pd.DataFrame, frame: pd.DataFrame, errors: Mapping[str, s
     variances = np.zeros(chosen.shape)
     for name, error in errors.items():
         if name not in chosen.columns:
-            raise DataError(f"--errors names {name!r}, which is not among the columns used: {_listed(chosen.columns)}.")
+            raise DataError(f"--errors names {name!r}, which is not among the columns used: {listed(chosen.columns)}.")
         missing = chosen[name].isna().to_numpy()
         values = _numbers(frame[error], f"standard errors of {name!r}", path, optional=missing)
         variances[:, list(chosen.columns).index(name)] = values**2
@@ -346,6 +211,8 @@ def _why_left_out(table: TableFile, name: str) -> str:
         return text
     if name in table.coordinates:
         return "a coordinate of the rows"
+    if column.isna().all():
+        return "empty"
     if pd.api.types.is_integer_dtype(column) and len(column) > 1:
         steps = np.diff(column.to_numpy(dtype=np.float64, na_value=np.nan))
         return "counts the rows" if (steps == 1).all() else ""
@@ -369,21 +236,4 @@ def _check_present(wanted: Sequence[str], present: Sequence[str], path: Path) ->
         if name not in present:
             close = get_close_matches(name, present, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise DataError(f"{path} has no column {name!r}; it has {_listed(present)}.{hint}")
-
-
-def _listed(names: Sequence[str] | pd.Index) -> str:
-    shown = ", ".join(str(name) for name in names[:MOST_NAMES_LISTED])
-    more = len(names) - MOST_NAMES_LISTED
-    return shown + (f" and {more} more" if more > 0 else "")
-
-
-def _is_number(text: str) -> bool:
-    # pandas writes the second "5.1" of a line as "5.1.1"
-    for candidate in (text, text.rpartition(".")[0]):
-        try:
-            float(candidate)
-        except ValueError:
-            continue
-        return True
-    return False
+            raise DataError(f"{path} has no column {name!r}; it has {listed(present)}.{hint}")

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.exceptions import NotFittedError
 
@@ -11,6 +12,7 @@ from bayesgmm import complete, em
 from bayesgmm.compare import compare
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
 from bayesgmm.observations import MOST_SPREADS
+from bayesgmm.sampling import sample_posterior
 
 RNG = np.random.default_rng(8)
 GOOD = pd.DataFrame(RNG.normal(size=(40, 2)), columns=["length", "width"])
@@ -25,6 +27,7 @@ def no_work(monkeypatch):
 
     monkeypatch.setattr(complete, "_over_chunks", refuse)
     monkeypatch.setattr("bayesgmm.starting.from_method", refuse)
+    monkeypatch.setattr("bayesgmm.sampling.mixture_model", refuse)
 
 
 def with_value(value):
@@ -56,12 +59,106 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize("fit", ["fit", "fit_predict", "compare"])
+FITS = {
+    "fit": lambda X, K, weights=None, **known: GaussianMixture(K).fit(X, sample_weight=weights, **known),
+    "fit_predict": lambda X, K: GaussianMixture(K).fit_predict(X),
+    "compare": lambda X, K, weights=None, **known: compare(X, [K], sample_weight=weights, **known),
+    "sample_posterior": lambda X, K, **known: sample_posterior(X, K, progressbar=False, **known),
+}
+
+
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("kind", DATA)
 def test_data_are_refused_by_column_and_row(kind, fit, no_work):
     X, message = DATA[kind]
     with pytest.raises(ValueError, match=message):
-        compare(X, [3]) if fit == "compare" else getattr(GaussianMixture(3), fit)(X)
+        FITS[fit](X, 3)
+
+
+NAMED = GOOD.set_axis([f"r{n}" for n in range(40)])
+
+
+def changed(array, where, value):
+    array = np.array(array, dtype=np.result_type(array, type(value)) if not isinstance(value, str) else object)
+    array[where] = value
+    return array
+
+
+COVARIANCES = np.tile(0.01 * np.eye(2), (40, 1, 1))
+VARIANCES = np.full((40, 2), 0.01)
+KNOWN = {
+    "a weight is negative": ({"weights": changed(np.ones(40), 5, -1.0)}, "weights.*received -1.0 in row r5"),
+    "a weight is missing": ({"weights": changed(np.ones(40), 5, np.nan)}, "weights.*received none in row r5"),
+    "a weight is masked": (
+        {"weights": np.ma.masked_array(np.ones(40), np.arange(40) == 5)},
+        "weights.*received none in row r5",
+    ),
+    "a weight is infinite": ({"weights": changed(np.ones(40), 5, np.inf)}, "weights.*received inf in row r5"),
+    "weights are too few": ({"weights": np.ones(39)}, r"\(39,\), expected \(40,\): one weight for each row"),
+    "weights are text": ({"weights": ["heavy"] * 40}, "row weights.*must be numbers.*'heavy'"),
+    "every weight is zero": ({"weights": np.zeros(40)}, "every weight is zero"),
+    "errors are too few": ({"errors": VARIANCES[:-1]}, r"each value, \(40, 2\).*received shape \(39, 2\)"),
+    "one column of errors": ({"errors": VARIANCES[:, 0]}, r"each feature, \(2,\).*received shape \(40,\)"),
+    "an error is negative": ({"errors": changed(VARIANCES, (4, 1), -1.0)}, "column 'width', row r4, is -1"),
+    "an error is missing": ({"errors": changed(VARIANCES, (4, 1), np.nan)}, "column 'width', row r4, is missing"),
+    "an error is masked": (
+        {"errors": np.ma.masked_array(VARIANCES, np.arange(80).reshape(40, 2) == 9)},
+        "column 'width', row r4, is missing",
+    ),
+    "an error is infinite": ({"errors": changed(VARIANCES, (4, 1), np.inf)}, "column 'width', row r4, is inf"),
+    "errors are text": ({"errors": [["small", "large"]] * 40}, "`errors` must be numbers.*'small'"),
+    "an error covariance is not positive definite": (
+        {"errors": changed(COVARIANCES, 9, np.array([[1.0, 2.0], [2.0, 1.0]]))},
+        "error covariance of row r9 is not positive semidefinite",
+    ),
+    "an error covariance is not symmetric": (
+        {"errors": changed(COVARIANCES, (9, 0, 1), 0.5)},
+        "error covariance of row r9 is not symmetric",
+    ),
+    "an error covariance is not finite": (
+        {"errors": changed(COVARIANCES, 9, np.nan)},
+        "error covariance of row r9 is not finite",
+    ),
+    "a label beyond the components": (
+        {"known_labels": changed(np.full(40, -1), 3, 7)},
+        "row r3 is known to be of component 7, but n_components=2",
+    ),
+    "a name beyond the components": (
+        {"known_labels": changed(np.array(["a", "b"] * 20), 3, "c")},
+        "row r3 is known to be of component 'c', one of 3 labels, but n_components=2",
+    ),
+    "a label below minus one": ({"known_labels": changed(np.full(40, -1), 3, -2)}, "label of row r3 is -2"),
+    "a label is no whole number": ({"known_labels": changed(np.full(40, np.nan), 3, 0.5)}, "label of row r3 is 0.5"),
+    "names among numbers": ({"known_labels": ["a", 1] * 20}, "label of row r0 is a: .*or names for all"),
+    "labels all of one class": (
+        {"known_labels": np.zeros(40, dtype=int)},
+        "every row has a known component and none is of component 1: lower `n_components`",
+    ),
+    "names all of one class": ({"known_labels": ["a"] * 40}, "none is of component 1"),
+    "labels are too few": ({"known_labels": np.zeros(39)}, r"`known_labels` has shape \(39,\), expected \(40,\)"),
+    "labels are a table": ({"known_labels": np.zeros((40, 1))}, r"`known_labels` has shape \(40, 1\)"),
+}
+
+
+@pytest.mark.parametrize("fit", ["fit", "compare", "sample_posterior"])
+@pytest.mark.parametrize("kind", KNOWN)
+def test_what_is_known_of_rows_is_refused_by_row(kind, fit, no_work):
+    known, message = KNOWN[kind]
+    with pytest.raises(ValueError, match=message):
+        FITS[fit](NAMED, 2, **known)
+
+
+def test_errors_whose_columns_have_names_are_taken_by_name():
+    errors = pd.DataFrame({"width": 0.3, "length": 0.01}, index=GOOD.index)
+    by_position = GaussianMixture(1).fit(GOOD, errors=errors[["length", "width"]].to_numpy())
+    for given in (errors, errors.iloc[0], errors.astype("Float64"), pl.DataFrame(errors)):
+        np.testing.assert_array_equal(GaussianMixture(1).fit(GOOD, errors=given).covariances_, by_position.covariances_)
+
+
+@pytest.mark.parametrize("unknown", ["", None, np.nan, pd.NA])
+def test_a_label_that_files_leave_empty_is_unknown(unknown):
+    labels = np.array(["a", "b", unknown, unknown] * 10, dtype=object)
+    assert GaussianMixture(2, random_state=0).fit(GOOD, known_labels=labels).label_names_ == ("a", "b")
 
 
 SETTINGS = {

@@ -70,7 +70,7 @@ def test_errors_of_missing_values_are_not_looked_at():
     errors[3, 1] = np.nan
     found = checking.check_errors(errors, values, missing, NAMES, ROWS)
     assert_array_equal(found, np.where(missing, 0.0, 1.0))
-    with pytest.raises(DataError, match="column 'width', row d, is nan"):
+    with pytest.raises(DataError, match="column 'width', row d, is missing"):
         checking.check_errors(errors, values, None, NAMES, ROWS)
 
 

@@ -9,8 +9,22 @@ import xarray as xr
 
 from bayesgmm.datasets import load_dataset
 
-SHAPES = {"faithful": (272, 2), "galaxies": (82, 1), "iris": (150, 4), "penguins": (344, 4)}
-UNITS = {"faithful": ["min"] * 2, "galaxies": ["1000 km/s"], "iris": ["cm"] * 4, "penguins": ["mm"] * 3 + ["g"]}
+SHAPES = {
+    "faithful": (272, 2),
+    "galaxies": (82, 1),
+    "iris": (150, 4),
+    "penguins": (344, 4),
+    "penguins_raw": (344, 6),
+    "pulsars": (68, 1),
+}
+UNITS = {
+    "faithful": ["min"] * 2,
+    "galaxies": ["1000 km/s"],
+    "iris": ["cm"] * 4,
+    "penguins": ["mm"] * 3 + ["g"],
+    "penguins_raw": ["mm"] * 3 + ["g", "‰", "‰"],
+    "pulsars": ["M☉"],
+}
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -69,6 +83,43 @@ def test_penguins_keep_their_two_rows_without_measurements():
     assert int(missing.all("feature").sum()) == 2
 
 
+def test_penguins_raw_are_the_same_penguins_and_lack_the_isotopes_that_their_comments_say():
+    raw, penguins = load_dataset("penguins_raw"), load_dataset("penguins")
+    np.testing.assert_array_equal(raw[:, :4], penguins)
+    for name in ("species", "island", "sex"):
+        np.testing.assert_array_equal(raw[name], penguins[name])
+    missing = raw.isnull()
+    assert missing.sum("obs_id").values.tolist() == [2, 2, 2, 2, 14, 13]
+    too_little = np.char.find(raw["comment"].values.astype(str), "Not enough blood for isotopes") >= 0
+    assert missing.sel(feature="delta_15_n").values[too_little].all() and too_little.sum() == 9
+
+
+def test_pulsars_have_the_masses_that_others_list_with_them():
+    """Alsing, Silva and Berti (2018) list these, from the same measurements, with the same errors."""
+    data = load_dataset("pulsars")
+    by_star = {star: n for n, star in enumerate(data["star"].values.tolist())}
+    elsewhere = {
+        "J0337+1715": (1.4378, 0.0013),
+        "J0348+0432": (2.01, 0.04),
+        "J0437-4715": (1.44, 0.07),
+        "J0751+1807": (1.72, 0.07),
+        "J1012+5307": (1.83, 0.11),
+        "J1802-2124": (1.24, 0.11),
+        "J2234+0611": (1.393, 0.013),
+        "J1807-2500B": (1.3655, 0.0021),
+        "J1141-6545": (1.27, 0.01),
+        "Vela X-1": (2.12, 0.16),
+        "SMC X-1": (1.21, 0.12),
+        "LMC X-4": (1.57, 0.11),
+    }
+    for star, (mass, error) in elsewhere.items():
+        n = by_star[star]
+        assert (data.values[n, 0], data["error_minus"].values[n], data["error_plus"].values[n]) == (mass, error, error)
+    counted = dict(zip(*np.unique(data["kind"], return_counts=True), strict=True))
+    assert counted == {"double neutron star": 22, "recycled pulsar": 27, "burster": 7, "slow pulsar": 12}
+    assert data["error_plus"].attrs["units"] == "M☉"
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_survives_netcdf(name, tmp_path):
     data = load_dataset(name)
@@ -83,7 +134,7 @@ def test_each_call_gives_data_of_its_own():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="'geyser'; the data sets are 'faithful', 'galaxies', 'iris', 'penguins'"):
+    with pytest.raises(ValueError, match="'geyser'; the data sets are 'faithful', 'galaxies', 'iris', 'penguins', "):
         load_dataset("geyser")
 
 

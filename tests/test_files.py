@@ -1,9 +1,12 @@
 import gzip
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
@@ -53,6 +56,56 @@ def test_netcdf_keeps_units(tmp_path: Path) -> None:
     observations, left_out = read_observations(tmp_path / "b.nc")
     assert (observations.feature_names, observations.units) == (("height", "age"), ("m", ""))
     assert left_out == {"t": "a coordinate of the rows"}
+
+
+def test_parquet_keeps_units_of_its_fields_and_of_pandas(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"height": [1.0, None, 4.0], "age": [7, 5, 9]})
+    frame.attrs["units"] = {"height": "m"}
+    frame.to_parquet(tmp_path / "pandas.parquet")
+    assert read_observations(tmp_path / "pandas.parquet")[0].units == ("m", "")
+    fields = [
+        pa.field("height", pa.float64(), metadata={"units": "m"}),
+        pa.field("age", pa.int64(), metadata={"unit": "a"}),
+        pa.field("price", pa.decimal128(5, 2)),
+    ]
+    columns = {"height": [1.0, None, 4.0], "age": [7, None, 9], "price": [Decimal("1.25"), None, Decimal("3.5")]}
+    pq.write_table(pa.table(columns, schema=pa.schema(fields)), tmp_path / "arrow.parquet")
+    with pytest.raises(DataError, match="row 1 of X have no value at all"):
+        read_observations(tmp_path / "arrow.parquet")
+    columns["age"][1] = 5
+    pq.write_table(pa.table(columns, schema=pa.schema(fields)), tmp_path / "arrow.parquet")
+    observations, _ = read_observations(tmp_path / "arrow.parquet")
+    assert (observations.feature_names, observations.units) == (("height", "age", "price"), ("m", "a", ""))
+    np.testing.assert_array_equal(observations.values, [[1.0, 7.0, 1.25], [np.nan, 5.0, np.nan], [4.0, 9.0, 3.5]])
+
+
+def test_a_netcdf_duration_stays_a_number_with_its_unit(tmp_path: Path) -> None:
+    xr.Dataset({"wait": ("row", [50.0, 70.0, 60.0], {"units": "seconds"})}).to_netcdf(tmp_path / "a.nc")
+    observations, _ = read_observations(tmp_path / "a.nc")
+    np.testing.assert_array_equal(observations.values.ravel(), [50.0, 70.0, 60.0])
+    assert observations.units == ("seconds",)
+
+
+def test_beside_a_netcdf_table_what_has_one_dimension_speaks_of_the_rows(tmp_path: Path) -> None:
+    table = load_dataset("faithful")[:5].drop_vars("obs_id")
+    data = table.to_dataset(name="x").assign(count=("obs_id", [1, 2, 3, 1, 2]), err=("obs_id", np.full(5, 0.1)))
+    data.to_netcdf(tmp_path / "a.nc")
+    observations, left_out = read_observations(tmp_path / "a.nc", weights="count", errors={"waiting": "err"})
+    np.testing.assert_array_equal(observations.values, table.values)
+    assert observations.units == ("min", "min")
+    np.testing.assert_array_equal(observations.weights, [1, 2, 3, 1, 2])
+    np.testing.assert_allclose(observations.errors, np.tile([0.0, 0.01], (5, 1)))
+    assert left_out == {"count": "row weights", "err": "standard errors of waiting"}
+    assert "a coordinate" in read_observations(tmp_path / "a.nc")[1]["count"]
+
+
+def test_an_empty_column_is_left_out_unless_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,c\n1,,4\n3,,\n5,,2\n")
+    observations, left_out = read_observations(tmp_path / "a.csv")
+    assert (observations.feature_names, left_out) == (("a", "c"), {"b": "empty"})
+    np.testing.assert_array_equal(observations.missing, [[False, False], [False, True], [False, False]])
+    with pytest.raises(DataError, match="column 'b' has no value at all"):
+        read_observations(tmp_path / "a.csv", columns=["a", "b"])
 
 
 def test_columns_are_taken_in_the_order_asked_for(frame: pd.DataFrame, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ WRONG_WEIGHTS = {
     "too few": ([1.0, 1.0], r"sample_weight.shape == \(2,\), expected \(4,\)"),
     "a matrix": (np.ones((4, 1)), r"sample_weight.shape == \(4, 1\), expected \(4,\)"),
     "negative": ([1.0, -1.0, 1.0, 1.0], "not negative, received -1.0 in row 1"),
-    "NaN": ([1.0, 1.0, np.nan, 1.0], "finite and not negative, received nan in row 2"),
+    "NaN": ([1.0, 1.0, np.nan, 1.0], "finite and not negative, received none in row 2"),
     "infinite": ([np.inf, 1.0, 1.0, 1.0], "finite and not negative, received inf in row 0"),
     "all zero": (np.zeros(4), "every weight is zero"),
     "text": (list("abcd"), "`sample_weight`. must be numbers"),
@@ -183,7 +183,7 @@ def test_missing_values_are_marked_and_moments_are_of_the_others():
 
 WRONG_ERRORS = {
     "negative": (np.where(np.arange(8).reshape(4, 2) == 5, -1.0, 1.0), "error variance of column 'x1', row 2, is -1"),
-    "NaN": (np.where(np.arange(8).reshape(4, 2) == 2, np.nan, 1.0), "column 'x0', row 1, is nan"),
+    "NaN": (np.where(np.arange(8).reshape(4, 2) == 2, np.nan, 1.0), "column 'x0', row 1, is missing"),
     "too short": (np.ones((3, 2)), r"received shape \(3, 2\)"),
     "not positive": (np.broadcast_to([[1.0, 2.0], [2.0, 1.0]], (4, 2, 2)), "rows 0, 1, 2, 3 is not positive semidef"),
     "not symmetric": (np.broadcast_to([[1.0, 0.5], [0.0, 1.0]], (4, 2, 2)), "not symmetric"),

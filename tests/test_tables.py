@@ -1,5 +1,7 @@
 """Whatever a table is called, the same numbers, names, units and labels come out; what cannot be used is named."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -7,7 +9,7 @@ import pytest
 import scipy.sparse
 import xarray as xr
 
-from bayesgmm.tables import DataError, read_table
+from bayesgmm.tables import DataError, as_numbers, named_columns, read_table
 
 VALUES = np.array([[1.0, 20.0], [2.0, 30.0], [4.0, 10.0]])
 FRAME = pd.DataFrame(VALUES, columns=["a", "b"], index=["r", "s", "t"])
@@ -118,7 +120,86 @@ def test_masked_values_are_missing_not_what_the_mask_hides():
     np.testing.assert_array_equal(read_table(masked).values, np.where(VALUES > 25, np.nan, VALUES))
 
 
+HOLES = np.array([[1.0, 20.0], [np.nan, 30.0], [4.0, np.nan]])
+HOLED = pd.DataFrame(HOLES, columns=["a", "b"])
+WITH_HOLES = {
+    "float64": HOLED,
+    "float32": HOLED.astype(np.float32),
+    "nullable float": HOLED.astype("Float64"),
+    "nullable integer": HOLED.astype("Int64"),
+    "Arrow": HOLED.astype("float64[pyarrow]"),
+    "objects with None": HOLED.astype(object).where(HOLED.notna(), None),
+    "objects with NA": HOLED.astype(object).where(HOLED.notna(), pd.NA),
+    "decimals": HOLED.map(lambda value: None if np.isnan(value) else Decimal(int(value))),
+    "masked": np.ma.masked_invalid(HOLES),
+    "masked integers": np.ma.masked_array(np.nan_to_num(HOLES, nan=-99).astype(int), np.isnan(HOLES)),
+    "lists with None": [[1.0, 20.0], [None, 30.0], [4.0, None]],
+    "polars": pl.DataFrame({"a": [1, None, 4], "b": [20, 30, None]}),
+    "polars with NaN": pl.DataFrame({"a": HOLES[:, 0], "b": HOLES[:, 1]}),
+    "DataArray": xr.DataArray(HOLES, dims=("row", "what"), coords={"what": ["a", "b"]}),
+    "Dataset": xr.Dataset({"a": ("row", HOLES[:, 0]), "b": ("row", HOLES[:, 1])}),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_HOLES)
+def test_whatever_marks_a_missing_value_it_becomes_nan(kind):
+    table = read_table(WITH_HOLES[kind])
+    np.testing.assert_array_equal(table.values, HOLES)
+    assert table.values.dtype.kind == "f"
+
+
+def test_a_dataset_is_a_table_of_its_variables_with_their_units_and_rows():
+    columns = {"a": ("row", VALUES[:, 0], {"units": "m"}), "b": ("row", VALUES[:, 1])}
+    table = read_table(xr.Dataset(columns, coords={"row": ["r", "s", "t"]}))
+    np.testing.assert_array_equal(table.values, VALUES)
+    assert (table.names, table.units, list(table.row_labels)) == (("a", "b"), ("m", ""), ["r", "s", "t"])
+    one = read_table(UNITS.to_dataset(name="x"))
+    np.testing.assert_array_equal(one.values, VALUES)
+    assert (one.names, one.units) == (("a", "b"), ("m", "s"))
+
+
+def test_units_of_a_pandas_frame_are_its_attribute():
+    frame, series = FRAME.copy(), FRAME["a"].copy()
+    frame.attrs["units"] = {"b": "s"}
+    series.attrs["units"] = "m"
+    assert read_table(frame).units == ("", "s")
+    assert read_table(series).units == ("m",)
+    frame.attrs["units"] = "SI"
+    assert read_table(frame).units == ("", "")
+    assert read_table(UNITS.rename(unit="units")).units == ("m", "s")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.masked_array([1.0, 5.0], mask=[False, True]),
+        pd.Series([1, None], dtype="Int64"),
+        pd.array([1.0, None], dtype="Float64"),
+        pl.Series([1, None]),
+        [1.0, None],
+    ],
+    ids=["masked", "nullable", "pandas array", "polars", "list"],
+)
+def test_numbers_alone_are_nan_where_missing(values):
+    np.testing.assert_array_equal(as_numbers(values), [1.0, np.nan])
+
+
+def test_the_names_along_the_last_dimension_are_known_where_there_are_any():
+    for table in (FRAME, pl.DataFrame({"a": [1.0], "b": [2.0]}), UNITS, UNITS[0], FRAME.iloc[0]):
+        assert named_columns(table) == ("a", "b")
+    for table in (VALUES, xr.DataArray(VALUES), UNITS.expand_dims("more"), [1.0]):
+        assert named_columns(table) is None
+
+
 REFUSED = {
+    "a lazy frame": (pl.DataFrame({"a": [1.0]}).lazy(), TypeError, r"lazy polars frame.*X\.collect\(\)"),
+    "variables that are no columns": (
+        xr.Dataset({"a": ("row", VALUES[:, 0]), "b": ("other", VALUES[:, 0])}),
+        DataError,
+        r"columns along one and the same dimension; found a \('row',\), b \('other',\)",
+    ),
+    "an empty Dataset": (xr.Dataset(), DataError, "found none"),
+    "text among objects": (FRAME.astype(object).replace(30.0, "oops"), DataError, "column 'b' is not numeric.*'oops'"),
     "1-D": (VALUES[0], DataError, r"Expected 2D array, got 1D array.*reshape\(-1, 1\)"),
     "3-D": (VALUES[None], DataError, r"`X` must be 2-D.*3 dimensions, shape \(1, 3, 2\)"),
     "3-D xarray": (UNITS.expand_dims("more"), DataError, "`X` must be 2-D.*3 dimensions"),
