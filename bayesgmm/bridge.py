@@ -9,6 +9,8 @@ import numpy as np
 
 MOST_ITERATIONS = 1000
 TOLERANCE = 1e-10
+LARGEST_EXPONENT = 700.0
+"""A draw as far from the proposal as this has no weight, and its exponential must not overflow."""
 
 
 class BridgeError(ValueError):
@@ -48,8 +50,8 @@ def bridge(at_draws: np.ndarray, at_proposals: np.ndarray) -> BridgeEstimate:
     ----------
     at_draws : (chain, draw) array
         log f - log q at draws of f; finite.
-    at_proposals : (M,) array
-        log f - log q at independent draws of q; minus infinity outside the support of f.
+    at_proposals : (M,) or (chain, draw) array
+        log f - log q at draws of q, independent or of chains; minus infinity outside the support of f.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def bridge(at_draws: np.ndarray, at_proposals: np.ndarray) -> BridgeEstimate:
     if not np.isfinite(at_proposals).any():
         raise BridgeError("no proposal lies where the target has density: the draws describe another distribution.")
     centre = float(np.median(at_draws))
-    target, proposed = np.exp(at_draws - centre), np.exp(at_proposals - centre)
+    target, proposed = (np.exp(np.minimum(at - centre, LARGEST_EXPONENT)) for at in (at_draws, at_proposals))
     n_draws, ratio = effective_size(at_draws), 1.0
     # the second time with the size that counts: that of the integrand
     for _ in range(2):
@@ -81,7 +83,8 @@ def bridge(at_draws: np.ndarray, at_proposals: np.ndarray) -> BridgeEstimate:
     ratio = _solve(target, proposed, weight, ratio)
     over_target = 1.0 / (weight * target + (1.0 - weight) * ratio)
     over_proposals = proposed / (weight * proposed + (1.0 - weight) * ratio)
-    variance = _relative_variance(over_target) / n_draws + _relative_variance(over_proposals) / proposed.size
+    n_proposals = proposed.size if proposed.ndim == 1 else effective_size(over_proposals)
+    variance = _relative_variance(over_target) / n_draws + _relative_variance(over_proposals) / n_proposals
     return BridgeEstimate(float(np.log(ratio)) + centre, variance, n_draws)
 
 

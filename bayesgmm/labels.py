@@ -94,15 +94,17 @@ def assign(costs: np.ndarray, fixed: Sequence[int] = ()) -> Alignment:
         kept = np.asarray(fixed)
         return Alignment(permutation, cost + costs[:, kept, kept].sum(axis=1), margin)
     permutation = cheapest(costs)
-    cost, margin = np.empty(S), np.full((S, K), np.inf)
-    for s, matrix in enumerate(costs):
-        cost[s] = matrix[np.arange(K), permutation[s]].sum()
-        for k in range(K if K > 1 else 0):
-            barred = matrix.copy()
-            # finite, so that the assignment stays feasible, and larger than any other sum
-            barred[k, permutation[s, k]] = 2 * np.abs(matrix).sum() + 1
-            margin[s, k] = barred[linear_sum_assignment(barred)].sum() - cost[s]
-    return Alignment(permutation, cost, margin)
+    assigned = np.take_along_axis(costs, permutation[:, None, :], axis=2)
+    kept = np.diagonal(assigned, axis1=1, axis2=2)
+    if K == 1:
+        return Alignment(permutation, kept.sum(axis=1), np.full((S, K), np.inf))
+    # Label k takes the component of label j for `dearer[:, k, j]` more. Any other permutation is made of cycles of such
+    # moves, none cheaper than nothing: the margin is the shortest cycle through k (Floyd 1962, with no way to stay).
+    dearer = assigned - kept[:, :, None]
+    dearer[:, np.arange(K), np.arange(K)] = np.inf
+    for j in range(K):
+        dearer = np.minimum(dearer, dearer[:, :, j, None] + dearer[:, j, None, :])
+    return Alignment(permutation, kept.sum(axis=1), np.maximum(np.diagonal(dearer, axis1=1, axis2=2), 0.0))
 
 
 def cheapest(costs: np.ndarray, fixed: Sequence[int] = ()) -> np.ndarray:

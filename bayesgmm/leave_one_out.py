@@ -13,18 +13,22 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesgmm import datatree
+from bayesgmm.assembling import pointwise_log_likelihood
 from bayesgmm.bridge import bridge
-from bayesgmm.density import log_density_draws
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.observations import Observations
+from bayesgmm.model import mixture_model, starting_points
+from bayesgmm.nuts import sample_nuts
+from bayesgmm.optima import mixtures
 from bayesgmm.priors import Prior
 from bayesgmm.progress import progress
-from bayesgmm.sampling import OtherModeWarning, sample_posterior
+from bayesgmm.unconstrained import unconstrained_points
 
 LARGEST_PARETO_K = 0.7
 """Above this, an importance-sampling estimate is not to be trusted (Vehtari, Simpson, Gelman, Yao & Gabry 2024)."""
 
 MOST_REFITS = 50
+
+CHAINS = 4
+"""Of each refit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +54,8 @@ def leave_one_out(
     dt: xr.DataTree,
     *,
     refit: bool = True,
-    draws: int = 1000,
-    tune: int = 1000,
+    draws: int = 500,
+    tune: int = 500,
     random_seed: int | None = None,
     progressbar: bool = False,
 ) -> LeaveOneOut:
@@ -60,9 +64,10 @@ def leave_one_out(
     The expected log predictive density; a row whose Pareto k says that PSIS fails is left out by a new posterior.
 
     Rows with a Pareto k above 0.7 pull the posterior so much that it says little of the posterior without them. Each of
-    those is left out in truth: the posterior is sampled again with that row's weight at zero, under the stored prior,
-    from the same EM fit. Its density there is the ratio of the constants of two posteriors, with the row and without,
-    found by bridge sampling between their draws: far better than an average over either for a row far out.
+    those is left out in truth: the posterior is sampled again with that row's weight at zero, under the stored prior;
+    chains start at draws of the whole posterior, which are near. The row's density is the ratio of the constants of two
+    posteriors, with the row and without, found by bridge sampling between their draws: far better than an average over
+    either for a row far out.
 
     Parameters
     ----------
@@ -88,6 +93,8 @@ def leave_one_out(
     ----------
     Vehtari, Gelman & Gabry (2017), Statistics and Computing 27, 1413-1432.
     """
+    if "log_likelihood" not in dt.children and "adjusted" in datatree.meta(dt):
+        raise ValueError("the draws were adjusted to a survey's design, and are no posterior's: pass the others.")
     if "log_likelihood" not in dt.children:
         raise ValueError(
             "the DataTree has no group `log_likelihood` (it is left out where it would be too large): use fewer draws, "
@@ -103,18 +110,14 @@ def leave_one_out(
             f"and more than {MOST_REFITS} refits would be needed. Use a stronger prior, fewer components, or "
             "refit=False."
         )
-    meta = datatree.meta(dt)
-    observations = datatree.view(dt).observations
-    assert observations is not None
-    start = datatree.em_fit(dt)
+    refits = _Refits(dt)
     seeds = np.random.SeedSequence(random_seed).generate_state(int(bad.sum()))
     values, p_i = np.array(found.elpd_i.values), _effective_parameters(dt, found)
     errors = np.full(len(bad), np.nan)
     with progress("refits", len(seeds), show=progressbar) as done:
         for seed, n in zip(seeds, np.flatnonzero(bad), strict=True):
             with_row = np.asarray(dt["log_likelihood"]["x"].isel({datatree.OBS: int(n)}).values)
-            without_row = _left_out(observations, int(n), meta, start, draws, tune, int(seed))
-            ratio = bridge(with_row, without_row.ravel())
+            ratio = bridge(with_row, refits.without(int(n), draws, tune, int(seed)))
             values[n], errors[n] = ratio.log_constant, np.sqrt(ratio.relative_variance)
             p_i[n] = logsumexp(with_row) - np.log(with_row.size) - values[n]
             done(1)
@@ -145,32 +148,43 @@ def _effective_parameters(dt: xr.DataTree, found: Any) -> np.ndarray:
     return logsumexp(flat, axis=0) - np.log(len(flat)) - np.asarray(found.elpd_i.values)
 
 
-def _left_out(
-    observations: Observations,
-    n: int,
-    meta: dict[str, Any],
-    start: GaussianMixture,
-    draws: int,
-    tune: int,
-    seed: int,
-) -> np.ndarray:
-    """Log densities of row n in draws of the posterior of the others."""
-    weights = np.ones(observations.n_rows) if observations.weights is None else observations.weights.copy()
-    weights[n] = 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", OtherModeWarning)
-        without = sample_posterior(
-            replace(observations, weights=weights),
-            meta["n_components"],
-            covariance_type=meta["covariance_type"],
-            prior=Prior.from_dict(meta["prior"]),
-            start=start,
+class _Refits:
+    """Posteriors of all rows but one, from the posterior of all."""
+
+    def __init__(self, dt: xr.DataTree) -> None:
+        meta = datatree.meta(dt)
+        observations = datatree.view(dt).observations
+        assert observations is not None
+        self.observations, self.background = observations, datatree.background(dt)
+        self.weights = np.ones(observations.n_rows) if observations.weights is None else observations.weights
+        self.settings: dict[str, Any] = {
+            "n_components": meta["n_components"],
+            "covariance_type": meta["covariance_type"],
+            "prior": Prior.from_dict(meta["prior"]),
+            "start": datatree.posterior_parameters(dt, "em"),
+            "noise": self.background,
+        }
+        self.draws = datatree.posterior_parameters(dt).flat()
+
+    def without(self, n: int, draws: int, tune: int, seed: int) -> np.ndarray:
+        """Log densities (chain, draw) of row n in draws of the posterior of the others."""
+        start_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2)
+        weights = self.weights.copy()
+        weights[n] = 0.0
+        model = mixture_model(replace(self.observations, weights=weights), **self.settings)
+        chosen = np.random.default_rng(start_seed).choice(len(self.draws.weights), CHAINS, replace=False)
+        drawn = sample_nuts(
+            model,
+            initial_points=unconstrained_points(model, starting_points(model, self.draws[chosen])),
             draws=draws,
             tune=tune,
-            random_seed=seed,
+            random_seed=int(draw_seed),
             progressbar=False,
         )
-    return log_density_draws(without, observations.take(np.array([n])))
+        row = self.observations.take(np.array([n]))
+        values = pointwise_log_likelihood(row, mixtures(drawn.posterior, self.background)).values
+        assert values is not None
+        return values[..., 0]
 
 
 @dataclass(frozen=True, slots=True)

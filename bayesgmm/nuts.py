@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.callback import Frame, LogDensity, compile_log_density, copy_callback
+from bayesgmm.c_callbacks import copy_callback
+from bayesgmm.callback import Frame, LogDensity, compile_log_density
 from bayesgmm.unconstrained import constrain_draws, initial_vector
 
 # ArviZ's name -> nutpie's.

@@ -11,7 +11,8 @@ import pytest
 import xarray as xr
 
 from bayesgmm import nuts
-from bayesgmm.callback import Frame, compile_log_density, python_callback
+from bayesgmm.c_callbacks import interpreted
+from bayesgmm.callback import Frame, compile_log_density
 from bayesgmm.nuts import draw_unconstrained, sample_nuts
 
 MEAN = np.array([1.0, -2.0])
@@ -94,7 +95,9 @@ def test_each_chain_starts_exactly_at_its_own_row(density):
         visited.append(x.copy())
         return density.function(x, *data)
 
-    recorded = dataclasses.replace(density, callback=python_callback(recording, 3, density.data))
+    recorded = dataclasses.replace(
+        density, compiled=interpreted(recording, density.data)._replace(function=density.function)
+    )
     for chain, start in enumerate(starts(3)):
         visited.clear()
         draw_unconstrained(recorded, starts(3)[chain:], draws=1, tune=1, cores=1, random_seed=2, progressbar=False)
@@ -160,7 +163,8 @@ def slow(density, delay: float):
         time.sleep(delay)
         return density.function(x, *data)
 
-    return dataclasses.replace(density, callback=python_callback(function, 3, density.data)), count
+    slowed = interpreted(function, density.data)._replace(function=density.function)
+    return dataclasses.replace(density, compiled=slowed), count
 
 
 def test_interrupt_keeps_the_draws_common_to_the_chains(density):

@@ -62,6 +62,7 @@ def _family(code: str, own_volume: bool) -> Parametrisation:
         partial(start, own_volume=own_volume),
         centre,
         copies=factorial,
+        starts_many=False,
     )
 
 

@@ -22,9 +22,9 @@ def precision_cholesky(prior: InverseWishart | LKJ, K: int, D: int, *, own: bool
 
 
 def start(prior: InverseWishart | LKJ, covariances: np.ndarray, *, own: bool = True) -> dict[str, np.ndarray]:
-    """Values of the free variables at diagonal covariances (K, D, D)."""
+    """Values of the free variables at diagonal covariances (..., K, D, D)."""
     variances = np.diagonal(covariances, axis1=-2, axis2=-1)
-    variances = variances if own else variances.mean(axis=0)
+    variances = variances if own else variances.mean(axis=-2)
     if isinstance(prior, LKJ):
         return {lkj.STANDARD_DEVIATIONS: np.sqrt(variances)}
     return bartlett.start_variances(prior, variances)

@@ -19,7 +19,7 @@ def precision_cholesky(prior: Decomposed, K: int, D: int, *, own_volume: bool, o
 
 
 def start(prior: Decomposed, covariances: np.ndarray, *, own_volume: bool, own_shape: bool) -> dict[str, np.ndarray]:
-    """Values of the free variables at diagonal covariances (K, D, D)."""
+    """Values of the free variables at diagonal covariances (..., K, D, D)."""
     variances = np.diagonal(covariances, axis1=-2, axis2=-1)
     return start_volumes(covariances, own_volume) | start_shapes(prior, variances, own_shape)
 

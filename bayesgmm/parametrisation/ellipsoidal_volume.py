@@ -34,12 +34,12 @@ def precision_cholesky(prior: Decomposed, K: int, D: int, *, own_volume: bool, o
 
 
 def start(prior: Decomposed, covariances: np.ndarray, *, own_volume: bool, own_shape: bool) -> dict[str, np.ndarray]:
-    """Values of the free variables at covariances (K, D, D) of the family."""
+    """Values of the free variables at covariances (..., K, D, D) of the family."""
     variances = np.diagonal(covariances, axis1=-2, axis2=-1)
     values = start_volumes(covariances, own_volume) | start_shapes(prior, variances, own_shape)
     if covariances.shape[-1] == 1:
         return values
-    return values | lkj.start_correlations(covariances if own_shape else covariances[0])
+    return values | lkj.start_correlations(covariances if own_shape else covariances[..., 0, :, :])
 
 
 def _family(code: str, *, own_volume: bool, own_shape: bool) -> Parametrisation:

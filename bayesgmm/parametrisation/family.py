@@ -35,6 +35,8 @@ class Parametrisation:
     copies : callable (D) -> int
         How many points of the free variables give the same covariances, almost everywhere. A sampler that stays with
         one of them sees 1 / copies of the prior's mass; the evidence has all.
+    starts_many : bool
+        Whether `start` takes covariances (..., K, D, D) of many mixtures at once, if no scale is random.
     """
 
     name: str
@@ -42,3 +44,4 @@ class Parametrisation:
     start: Callable[..., dict[str, np.ndarray]]
     centre: Callable[[np.ndarray], np.ndarray] | None = None
     copies: Callable[[int], int] = one_copy
+    starts_many: bool = True

@@ -16,7 +16,7 @@ def precision_cholesky(prior: InverseWishart | LKJ, K: int, D: int) -> TensorVar
 
 
 def start(prior: InverseWishart | LKJ, covariances: np.ndarray) -> dict[str, np.ndarray]:
-    """Values of the free variables at covariances (K, D, D)."""
+    """Values of the free variables at covariances (..., K, D, D)."""
     if isinstance(prior, LKJ):
         return lkj.start_matrices(prior, covariances)
     return bartlett.start_matrices(prior, covariances)

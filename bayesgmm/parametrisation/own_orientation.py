@@ -39,7 +39,11 @@ def centre(covariances: np.ndarray) -> np.ndarray:
 
 def _family(code: str, own_volume: bool) -> Parametrisation:
     return Parametrisation(
-        code, partial(precision_cholesky, own_volume=own_volume), partial(start, own_volume=own_volume), centre
+        code,
+        partial(precision_cholesky, own_volume=own_volume),
+        partial(start, own_volume=own_volume),
+        centre,
+        starts_many=False,
     )
 
 

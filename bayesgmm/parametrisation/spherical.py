@@ -22,9 +22,9 @@ def precision_cholesky(prior: InverseWishart | LKJ, K: int, D: int, *, own: bool
 
 
 def start(prior: InverseWishart | LKJ, covariances: np.ndarray, *, own: bool = True) -> dict[str, np.ndarray]:
-    """Values of the free variables at covariances (K, D, D) that are multiples of the identity."""
+    """Values of the free variables at covariances (..., K, D, D) that are multiples of the identity."""
     variances = np.diagonal(covariances, axis1=-2, axis2=-1).mean(axis=-1)
-    variances = variances if own else np.asarray(variances.mean())
+    variances = variances if own else np.asarray(variances.mean(axis=-1))
     if isinstance(prior, LKJ):
         return {lkj.STANDARD_DEVIATIONS: np.sqrt(variances)}
     return bartlett.start_variances(prior, variances)

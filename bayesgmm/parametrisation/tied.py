@@ -16,10 +16,10 @@ def precision_cholesky(prior: InverseWishart | LKJ, K: int, D: int) -> TensorVar
 
 
 def start(prior: InverseWishart | LKJ, covariances: np.ndarray) -> dict[str, np.ndarray]:
-    """Values of the free variables at covariances (K, D, D), all alike."""
+    """Values of the free variables at covariances (..., K, D, D), all alike."""
     if isinstance(prior, LKJ):
-        return lkj.start_matrices(prior, covariances[0])
-    return bartlett.start_matrices(prior, covariances[0])
+        return lkj.start_matrices(prior, covariances[..., 0, :, :])
+    return bartlett.start_matrices(prior, covariances[..., 0, :, :])
 
 
 TIED = Parametrisation("tied", precision_cholesky, start)

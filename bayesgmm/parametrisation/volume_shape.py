@@ -108,19 +108,19 @@ def from_gaps(D: int) -> np.ndarray:
 
 
 def start_volumes(covariances: np.ndarray, own: bool) -> dict[str, np.ndarray]:
-    """Value of ``volume_root`` at covariances (K, D, D)."""
+    """Value of ``volume_root`` at covariances (..., K, D, D)."""
     log_root = 0.5 * np.linalg.slogdet(covariances)[1] / covariances.shape[-1]
-    return {VOLUME: np.exp(log_root) if own else np.exp(log_root.mean())}
+    return {VOLUME: np.exp(log_root) if own else np.exp(log_root.mean(axis=-1))}
 
 
 def start_shapes(prior: Decomposed, variances: np.ndarray, own: bool) -> dict[str, np.ndarray]:
-    """Value of ``shape_contrasts`` at variances (K, D), up to a factor."""
+    """Value of ``shape_contrasts`` at variances (..., K, D), up to a factor."""
     D = variances.shape[-1]
     if D == 1:
         return {}
     location, spread = _numbers(prior, D)
     x = (_log_shapes(variances) - location) @ contrasts(D) / spread
-    return {SHAPE: x if own else x.mean(axis=0)}
+    return {SHAPE: x if own else x.mean(axis=-2)}
 
 
 def start_sorted_shape(prior: Decomposed, variances: np.ndarray) -> dict[str, np.ndarray]:

@@ -17,7 +17,8 @@ import arviz as az  # noqa: E402
 import numpy as np  # noqa: E402
 import xarray as xr  # noqa: E402
 
-from bayesgmm.callback import LogDensity, compile_log_density, python_callback  # noqa: E402
+from bayesgmm.c_callbacks import interpreted  # noqa: E402
+from bayesgmm.callback import LogDensity, compile_log_density  # noqa: E402
 from bayesgmm.datasets import load_dataset  # noqa: E402
 from bayesgmm.estimator import GaussianMixture  # noqa: E402
 from bayesgmm.labels import align  # noqa: E402
@@ -56,7 +57,7 @@ def with_count(density: LogDensity) -> tuple[LogDensity, list[int]]:
         counted[0] += 1
         return density.function(x, *data)
 
-    return replace(density, callback=python_callback(function, density.space.size, density.data)), counted
+    return replace(density, compiled=interpreted(function, density.data)._replace(function=density.function)), counted
 
 
 def main(names: list[str]) -> None:
