@@ -16,6 +16,7 @@ import xarray as xr
 
 from bayesgmm.covariance import covariance_family
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.noise import Background, Noise
 from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
 
@@ -27,6 +28,9 @@ UNIT = "unit"
 CONSTANT = "constant_data"
 ROW_WEIGHTS, ERRORS, KNOWN_LABELS, LABEL_NAMES = "row_weights", "errors", "known_labels", "label_names"
 """What is stored beside the values of the rows, where it was given."""
+
+NOISE, NOISE_WEIGHT = "noise", "noise_weight"
+"""Key of the background in the root attribute; variable over the draws."""
 
 CELL = "cell"
 """Values of the observed data that are missing or were measured with an error."""
@@ -149,11 +153,23 @@ def posterior_parameters(dt: xr.DataTree, group: str = "posterior") -> MixturePa
     if missing:
         raise ValueError(f"group {group!r} lacks {missing}: expected what `sample_posterior` returns.")
     lead = [dim for dim in (CHAIN, DRAW) if dim in data["weights"].dims]
-    return MixtureParameters.from_covariances(
+    parameters = MixtureParameters.from_covariances(
         data["weights"].transpose(*lead, COMPONENT).values,
         data["means"].transpose(*lead, COMPONENT, FEATURE).values,
         data["covariances"].transpose(*lead, COMPONENT, FEATURE, FEATURE_BIS).values,
     )
+    if NOISE_WEIGHT not in data:
+        return parameters
+    region = background(dt)
+    if region is None:
+        raise ValueError(f"group {group!r} has a noise weight, but the root attribute {META!r} no background of noise.")
+    return replace(parameters, noise=Noise(data[NOISE_WEIGHT].transpose(*lead).values.astype(np.float64), region))
+
+
+def background(dt: xr.DataTree) -> Background | None:
+    """Where noise is, from the root attribute; None for a mixture without."""
+    stored = meta(dt).get(NOISE) if META in dt.attrs else None
+    return None if stored is None else Background.from_json(stored)
 
 
 def parameter_dataset(
@@ -162,7 +178,10 @@ def parameter_dataset(
     units: tuple[str, ...],
     lead: tuple[str, ...] = (CHAIN, DRAW),
 ) -> xr.Dataset:
-    """Weights, means and covariances with names and units; `lead` names the batch dimensions, if there are any."""
+    """Weights, means and covariances with names and units; `lead` names the batch dimensions, if there are any.
+
+    With noise also its weight; the background is for the root attribute (`posterior_datatree`).
+    """
     lead = lead[: len(parameters.batch_shape)]
     unit = unit_text(units)
     squared = " x ".join([f"({unit})"] * 2) if unit else ""
@@ -170,14 +189,14 @@ def parameter_dataset(
     coords = _coords(parameters.n_components, feature_names)
     for dim, size in zip(lead, parameters.batch_shape, strict=True):
         coords[dim] = np.arange(size)
-    return xr.Dataset(
-        {
-            "weights": ((*lead, COMPONENT), parameters.weights, {"units": "1"}),
-            "means": ((*lead, COMPONENT, FEATURE), parameters.means, {"units": unit}),
-            "covariances": ((*lead, COMPONENT, FEATURE, FEATURE_BIS), parameters.covariances, {"units": squared}),
-        },
-        coords=coords,
-    )
+    variables = {
+        "weights": ((*lead, COMPONENT), parameters.weights, {"units": "1"}),
+        "means": ((*lead, COMPONENT, FEATURE), parameters.means, {"units": unit}),
+        "covariances": ((*lead, COMPONENT, FEATURE, FEATURE_BIS), parameters.covariances, {"units": squared}),
+    }
+    if parameters.noise is not None:
+        variables[NOISE_WEIGHT] = (lead, parameters.noise.weight, {"units": "1"})
+    return xr.Dataset(variables, coords=coords)
 
 
 def posterior_datatree(
@@ -205,7 +224,7 @@ def posterior_datatree(
     alignment : mapping
         ``permutation`` and ``margin`` (chain, draw, component), ``cost`` (chain, draw).
     meta : mapping
-        Must be JSON; stored as one string in the root's attributes.
+        Must be JSON; stored as one string in the root's attributes, with the background of noise where there is one.
     """
     names, units = observations.feature_names, observations.units
     posterior = parameter_dataset(parameters, names, units)
@@ -237,7 +256,9 @@ def posterior_datatree(
         some = {**draws, DRAW: posterior.coords[DRAW][::log_likelihood_every], **rows}
         groups["log_likelihood"] = xr.Dataset({"x": ((CHAIN, DRAW, OBS), log_likelihood)}, coords=some)
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs[META] = json.dumps({"schema_version": SCHEMA_VERSION, **meta})
+    noise = parameters.noise
+    of_noise = {} if noise is None else {NOISE: noise.background.to_json()}
+    tree.attrs[META] = json.dumps({"schema_version": SCHEMA_VERSION, **meta, **of_noise})
     return tree
 
 
@@ -251,6 +272,7 @@ def em_fit(dt: xr.DataTree) -> GaussianMixture:
         family.pack(parameters.covariances),
         covariance_type=family.name,
         feature_names=[str(name) for name in dt["em"].to_dataset()[FEATURE].values],
+        noise=parameters.noise,
     )
 
 

@@ -6,7 +6,8 @@ With what is seen of a row y, its features o, and T_k = Sigma_k,oo + E, one draw
     x | y, k ~ Normal(mu_k + A_k (y - mu_k,o), Sigma_k - A_k Sigma_k,o.),   A_k = Sigma_k,.o T_k^-1
 
 (Little & Rubin 2019, section 11.2; Bovy, Hogg & Roweis 2011, equations 10 to 14). A component is drawn, then x: so each
-draw is a table filled in jointly, relations between its cells included, and over draws the parameters vary too.
+draw is a table filled in jointly, relations between its cells included, and over draws the parameters vary too. Where
+the component drawn is noise, missing values are uniform over the box, and measured ones are what was measured.
 """
 
 from numbers import Integral
@@ -180,6 +181,9 @@ def _draw(observations: Observations, hidden: np.ndarray, parameters: MixturePar
     for g, group in enumerate(found):
         whose[group.rows], place[group.rows] = g, np.arange(len(group.rows))
     standard = rows.to_standard(parameters)
+    edges = None
+    if (noise := parameters.noise) is not None:
+        edges = (np.array([noise.background.lower, noise.background.upper]) - rows.shift) / rows.scale
 
     def one_block(index: slice | np.ndarray, log_joint: np.ndarray) -> None:
         index = np.arange(len(some))[index]
@@ -188,7 +192,7 @@ def _draw(observations: Observations, hidden: np.ndarray, parameters: MixturePar
         rng = np.random.default_rng([seed, int(index[0])])
         features = np.flatnonzero(hidden[index].any(axis=0))
         normalise(log_joint)
-        first, second, drawn = _draw_block(group, place[index], features, standard, log_joint, rng)
+        first, second, drawn = _draw_block(group, place[index], features, standard, edges, log_joint, rng)
         mask = hidden[np.ix_(index, features)]
         chosen = cell[np.ix_(index, features)][mask]
         mean[chosen], square[chosen] = first[mask], second[mask]
@@ -206,28 +210,56 @@ def _draw_block(
     place: np.ndarray,
     features: np.ndarray,
     standard: MixtureParameters,
+    edges: np.ndarray | None,
     responsibilities: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw some features of rows of one group: first and second moments (B, h), and draws (n, B, h)."""
-    n, K, B = responsibilities.shape
+    """Draw some features of rows of one group: first and second moments (B, h), and draws (n, B, h).
+
+    `edges` (2, D) are those of the box that noise is in, where there is noise; all in standard coordinates.
+    """
+    n, K, B = len(standard.weights), standard.n_components, responsibilities.shape[-1]
     h = len(features)
     y = group.observations.standard_block(slice(None), np.empty(group.observations.values.shape[::-1]))[:, place].T
     errors = None if group.errors is None else group.errors[place]
     first, second, drawn = np.zeros((B, h)), np.zeros((B, h)), np.empty((n, B, h))
     every = np.arange(B)
+    box = None if edges is None else _in_noise(group, y, edges, features)
     for s in range(n):
-        r = responsibilities[s]
+        r, in_noise = responsibilities[s, :K], responsibilities[s, K:]
         mean, covariance = _conditional(group, standard[s], y, errors, features)
         spread = np.diagonal(covariance, axis1=-2, axis2=-1)
         first += np.einsum("kb,kbi->bi", r, mean)
         second += np.einsum("kb,kbi->bi", r, mean**2 + spread)
-        component = (np.cumsum(r, axis=0) < rng.random(B)).sum(axis=0).clip(max=K - 1)
+        component = (np.cumsum(responsibilities[s], axis=0) < rng.random(B)).sum(axis=0)
+        # all may round to less than the number drawn
+        component = component.clip(max=len(responsibilities[s]) - 1)
+        of_noise, component = component == K, component.clip(max=K - 1)
         root = _root(covariance)
-        noise = rng.standard_normal((B, h))
+        normal = rng.standard_normal((B, h))
         own = root[component, every if root.shape[1] > 1 else 0]
-        drawn[s] = mean[component, every] + np.einsum("bij,bj->bi", own, noise)
+        drawn[s] = mean[component, every] + np.einsum("bij,bj->bi", own, normal)
+        if box is not None:
+            lower, width = box
+            first += in_noise.T * (lower + width / 2)
+            second += in_noise.T * (lower**2 + lower * width + width**2 / 3)
+            drawn[s] = np.where(of_noise[:, None], lower + width * rng.random((B, h)), drawn[s])
     return first / n, second / n, drawn
+
+
+def _in_noise(group: Group, y: np.ndarray, edges: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower end and width of what noise says of some features of rows y (B, P), (B, h) each.
+
+    The box where a value is missing; nothing but the value, a width of zero, where it was measured.
+    """
+    seen = {feature: place for place, feature in enumerate(group.seen)}
+    lower, width = np.empty((len(y), len(features))), np.zeros((len(y), len(features)))
+    for j, feature in enumerate(int(feature) for feature in features):
+        if feature in seen:
+            lower[:, j] = y[:, seen[feature]]
+            continue
+        lower[:, j], width[:, j] = edges[0, feature], edges[1, feature] - edges[0, feature]
+    return lower, width
 
 
 def _conditional(

@@ -12,17 +12,21 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import Transform
 from pytensor.tensor.variable import TensorVariable
 
+from bayesgmm.background import background_of
+from bayesgmm.complete import background_density
 from bayesgmm.completion import check_known_labels
 from bayesgmm.covariance import check_dimension, covariance_family
 from bayesgmm.distribution import MixtureRows
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.labels import known_components
+from bayesgmm.noise import Background
 from bayesgmm.observations import Observations, as_observations, check_components
+from bayesgmm.op import mixture_log_likelihood
 from bayesgmm.packing import pack
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.parametrisation import parametrisation
 from bayesgmm.parametrisation.matrices import covariances
-from bayesgmm.priors import Dirichlet, Prior
+from bayesgmm.priors import Dirichlet, InverseWishart, Prior, RandomScale
 
 SMALLEST_START_WEIGHT = 1e-6
 
@@ -42,6 +46,8 @@ class MixtureSpecification:
         Where the family has orientations of its own: the rotations in the middle of their chart.
     known_components : tuple of int
         Components that some rows are known to be of: they are not exchangeable.
+    background : Background or None
+        Where noise is, in the units of the data.
     """
 
     n_components: int
@@ -49,6 +55,7 @@ class MixtureSpecification:
     prior: Prior
     centre: np.ndarray | None = field(default=None, compare=False)
     known_components: tuple[int, ...] = ()
+    background: Background | None = field(default=None, compare=False)
 
 
 class Standardise(Transform):
@@ -83,11 +90,13 @@ def mixture_model(
     weights: Any = None,
     errors: Any = None,
     known_labels: Any = None,
+    noise: Any = None,
 ) -> pm.Model:
     """Build the PyMC model of a Gaussian mixture, with the allocations summed out.
 
     weights ~ Dirichlet, means_k ~ Normal, Sigma_k ~ InverseWishart, LKJ with a prior on the standard deviations, or
-    with priors on volume, shape and orientation, x_n ~ sum_k weights_k Normal(means_k, Sigma_k), independent.
+    with priors on volume, shape and orientation, x_n ~ sum_k weights_k Normal(means_k, Sigma_k), independent. With
+    noise, noise_weight ~ Beta and x_n ~ (1 - noise_weight) times that sum + noise_weight Uniform(background).
 
     Parameters
     ----------
@@ -112,18 +121,22 @@ def mixture_model(
     known_labels : (N,) array, optional
         Component of the rows for which it is known, as in `GaussianMixture.fit`. These components are then told apart
         by the data; the row's likelihood is the joint one of its values and its component.
+    noise : "box", "hull" or (2, D) array, optional
+        A component of rows that are of no cluster, uniform over the smallest box around the data, their convex hull,
+        or a box of given lower and upper edges, in the units of the data. It is fixed before the data are fitted: the
+        posterior is conditional on it. Rows outside given edges are not noise. Weights are shares of the other rows.
 
     Returns
     -------
     pm.Model
         Dimensions ``component``, ``feature``, ``feature_bis``, ``obs_id``. Free variables ``weights`` (component),
-        ``means`` (component, feature) and those of the family: ``bartlett_diagonal``, ``bartlett_above`` under an
-        InverseWishart, ``standard_deviations``, ``partial_correlations_unit`` under an LKJ prior (see
-        `bayesgmm.parametrisation`); under a Decomposed prior ``volume_root``, ``shape_contrasts`` or ``axis_gaps``, and
-        ``partial_correlations_unit`` or ``rotations_unit``; and for a RandomScale ``scale_diagonal``, ``scale_above``.
-        Deterministic ``covariances`` (component, feature, feature_bis), and ``weights``
-        too for a single component. Observed ``x`` (obs_id, feature). Data ``x_data``: `pm.set_data` takes any number
-        of rows. `specification` tells what it was built from.
+        ``means`` (component, feature), with noise ``noise_weight`` (), and those of the family: ``bartlett_diagonal``,
+        ``bartlett_above`` under an InverseWishart, ``standard_deviations``, ``partial_correlations_unit`` under an LKJ
+        prior (see `bayesgmm.parametrisation`); under a Decomposed prior ``volume_root``, ``shape_contrasts`` or
+        ``axis_gaps``, and ``partial_correlations_unit`` or ``rotations_unit``; and for a RandomScale
+        ``scale_diagonal``, ``scale_above``. Deterministic ``covariances`` (component, feature, feature_bis), and
+        ``weights`` too for a single component. Observed ``x`` (obs_id, feature). Data ``x_data``: `pm.set_data` takes
+        any number of rows. `specification` tells what it was built from.
 
     Notes
     -----
@@ -132,9 +145,10 @@ def mixture_model(
     model of a few lines that this function is, with your own variables and `bayesgmm.distribution.MixtureRows`, which
     takes any weights, means and precision Cholesky factors.
 
-    Where rows are incomplete (missing values, errors, known labels), there is no observed ``x``: the likelihood is the
-    potential ``x_log_likelihood``, on data laid out by `bayesgmm.packing`, and `pm.set_data` and
-    `pm.sample_posterior_predictive` do not apply; `bayesgmm.generate` and `bayesgmm.impute` do their work.
+    Where rows are incomplete (missing values, errors, known labels), and where there is noise, there is no observed
+    ``x``: the likelihood is the potential ``x_log_likelihood``, on data laid out by `bayesgmm.packing` where rows are
+    incomplete, and `pm.set_data` and `pm.sample_posterior_predictive` do not apply; `bayesgmm.generate` and
+    `bayesgmm.impute` do their work.
 
     The likelihood can be differentiated once. ``obs_id`` has no labels, so that `pm.set_data` need not be told new
     ones. There are no initial values in the model: `starting_point` gives them at the parameters of an EM fit.
@@ -146,7 +160,7 @@ def mixture_model(
     PriorError
         Naming the hyperparameter that does not fit.
     ValueError
-        When `n_components` or `covariance_type` is out of range.
+        When `n_components` or `covariance_type` is out of range, or `noise` is no background.
 
     Examples
     --------
@@ -164,7 +178,8 @@ def mixture_model(
     check_components(observations, K)
     check_known_labels(observations, K)
     check_dimension(covariance_family(covariance_type), D)
-    resolved = (prior or Prior()).resolve(observations, K, chosen.name)
+    background = background_of(noise, observations)
+    resolved = (prior or Prior()).resolve(observations, K, chosen.name, noise=background is not None)
     centre = None
     if chosen.centre is not None and D > 1:
         centre = chosen.centre(_covariances_of(start, observations, K))
@@ -172,28 +187,38 @@ def mixture_model(
     pairs = [f"{names[i]}:{names[j]}" for i, j in zip(*np.triu_indices(D, 1), strict=True)]
     coords = {"component": list(range(K)), "feature": names, "feature_bis": names}
     with pm.Model(coords=coords | ({"feature_pair": pairs} if pairs else {})) as model:
-        shares = _draw_weights(resolved, K)
+        log_weights, log_noise = pt.log(_draw_weights(resolved, K)), None
+        if resolved.noise is not None:
+            noise_weight = pm.Beta("noise_weight", resolved.noise.alpha, resolved.noise.beta)
+            log_weights, log_noise = log_weights + pt.log1p(-noise_weight), pt.log(noise_weight)
         means = _draw_means(resolved, K, D)
         assert resolved.covariances is not None
         # data, and no constant: one compiled model serves every centre
         given = () if centre is None else (pm.Data("orientation_centre", centre, shape=centre.shape),)
         U = chosen.precision_cholesky(resolved.covariances, K, D, *given)
         pm.Deterministic("covariances", covariances(U), dims=("component", "feature", "feature_bis"))
-        _observe(observations, pt.log(shares), means, U)
-    model.mixture_specification = MixtureSpecification(K, chosen.name, resolved, centre, known_components(observations))
+        _observe(observations, (log_weights, means, U), log_noise, background)
+    known = known_components(observations)
+    model.mixture_specification = MixtureSpecification(K, chosen.name, resolved, centre, known, background)
     return model
 
 
-def _observe(observations: Observations, *mixture: TensorVariable) -> None:
-    """Add the rows to the model in context: an observed variable, or where they are incomplete a potential."""
+def _observe(
+    observations: Observations,
+    mixture: tuple[TensorVariable, ...],
+    log_noise: TensorVariable | None,
+    background: Background | None,
+) -> None:
+    """Add the rows to the model in context: an observed variable, or a potential for noise or incomplete rows."""
     if observations.incomplete:
         # here, because its pass is compiled, for half a minute on a new machine, when it is imported
         from bayesgmm.op_incomplete import incomplete_log_likelihood
 
-        packed, _ = pack(observations)
+        packed, _ = pack(observations, background)
         # PyMC narrows whole numbers to 32 bits
         arrays = [pm.Data(f"x_{name}", part, borrow=True).astype(part.dtype) for name, part in packed._asdict().items()]
-        pm.Potential("x_log_likelihood", incomplete_log_likelihood(arrays, *mixture))
+        noise = () if log_noise is None else (log_noise,)
+        pm.Potential("x_log_likelihood", incomplete_log_likelihood(arrays, *mixture, *noise))
         return
     values = observations.values.astype(np.float64, order="C")
     x = pm.Data("x_data", values, dims=("obs_id", "feature"), shape=(None, observations.n_features), borrow=True)
@@ -201,6 +226,12 @@ def _observe(observations: Observations, *mixture: TensorVariable) -> None:
         row_weights = pt.ones(x.shape[0])
     else:
         row_weights = pm.Data("row_weights", observations.weights, dims="obs_id")
+    if background is not None:
+        density = np.atleast_1d(background_density(observations, background))
+        given = pm.Data("background_log_density", density, shape=(None,))
+        counts = pt.ones(1) if observations.weights is None else row_weights
+        pm.Potential("x_log_likelihood", mixture_log_likelihood(x, counts, *mixture, log_noise, given))
+        return
     MixtureRows("x", row_weights, *mixture, observed=x, dims=("obs_id", "feature"))
 
 
@@ -237,7 +268,7 @@ def starting_point(model: pm.Model, parameters: MixtureParameters) -> dict[str, 
     -------
     dict
         Constrained values by the name of the variable. Weights below 1e-6 are raised to it, off the edge of the
-        simplex.
+        simplex, and so is the share of noise, which is its prior mean where the mixture has no noise.
     """
     mixture = specification(model)
     K, D = mixture.n_components, len(model.coords["feature"])
@@ -247,10 +278,38 @@ def starting_point(model: pm.Model, parameters: MixtureParameters) -> dict[str, 
     values = {"weights": weights / weights.sum(), "means": parameters.means}
     if K == 1:
         del values["weights"]
+    if mixture.prior.noise is not None:
+        values["noise_weight"] = _share_of_noise(mixture.prior, parameters)
     assert mixture.prior.covariances is not None
     given = () if mixture.centre is None else (mixture.centre,)
     found = parametrisation(mixture.covariance_type).start(mixture.prior.covariances, parameters.covariances, *given)
     return values | found
+
+
+def starting_points(model: pm.Model, parameters: MixtureParameters) -> list[dict[str, np.ndarray]]:
+    """Give `starting_point` of each of many mixtures, batch shape (S,)."""
+    mixture = specification(model)
+    chosen, prior = parametrisation(mixture.covariance_type), mixture.prior
+    S = len(parameters.weights)
+    random = isinstance(prior.covariances, InverseWishart) and isinstance(prior.covariances.scale, RandomScale)
+    if random or not chosen.starts_many or S == 0:
+        return [starting_point(model, parameters[s]) for s in range(S)]
+    assert prior.covariances is not None
+    weights = np.maximum(parameters.weights, SMALLEST_START_WEIGHT)
+    values = {"weights": weights / weights.sum(axis=-1, keepdims=True), "means": parameters.means}
+    if mixture.n_components == 1:
+        del values["weights"]
+    if prior.noise is not None:
+        values["noise_weight"] = np.broadcast_to(_share_of_noise(prior, parameters), (S,))
+    values |= chosen.start(prior.covariances, parameters.covariances)
+    return [{name: many[s] for name, many in values.items()} for s in range(S)]
+
+
+def _share_of_noise(prior: Prior, parameters: MixtureParameters) -> np.ndarray:
+    """Share of noise off the edges of its support; that expected a priori where the mixtures have none."""
+    assert prior.noise is not None
+    share = prior.noise.mean if parameters.noise is None else parameters.noise.weight
+    return np.clip(share, SMALLEST_START_WEIGHT, 1.0 - SMALLEST_START_WEIGHT)
 
 
 def _covariances_of(start: Any, observations: Observations, K: int) -> np.ndarray:

@@ -8,6 +8,7 @@ them, so that one pass gives value and gradient here too. May import PyTensor an
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply
@@ -17,7 +18,8 @@ from pytensor.tensor.variable import TensorVariable
 from bayesgmm.packing import PackedRows
 
 N_DATA = len(PackedRows._fields)
-NDIMS = (2, 1, 1, 2, 1, 3, 1, 3, 1, 2, 3)
+NDIMS = (2, 1, 1, 2, 1, 3, 1, 3, 1, 1, 2, 3, 0)
+NO_NOISE = np.array(-np.inf)
 INTEGERS = ("starts", "seen", "components", "own")
 
 
@@ -25,9 +27,9 @@ class IncompleteLogLikelihood(Op):
     """Log likelihood of incomplete rows under a Gaussian mixture, and its gradient.
 
     Inputs: the arrays of `bayesgmm.packing.PackedRows`, then, float64 and in the units of the data, log_weights (K,),
-    means (K, D) and precision_cholesky (K, D, D), upper triangular.
+    means (K, D), precision_cholesky (K, D, D), upper triangular, and log_noise (), minus infinity for no noise.
 
-    Outputs: loglik (), and its derivatives with respect to the last three inputs. Differentiable once; parameters that
+    Outputs: loglik (), and its derivatives with respect to the last four inputs. Differentiable once; parameters that
     overflow give a loglik of -inf or NaN and never an exception. The cost is O(N K D^2), and O(N K D^3) for rows with
     an error covariance of their own.
     """
@@ -36,14 +38,14 @@ class IncompleteLogLikelihood(Op):
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check dimensions and types; shapes that are known statically stay known."""
-        names = (*PackedRows._fields, "log_weights", "means", "precision_cholesky")
+        names = (*PackedRows._fields, "log_weights", "means", "precision_cholesky", "log_noise")
         tensors = [pt.as_tensor_variable(value) for value in inputs]
         for name, value, ndim in zip(names, tensors, NDIMS, strict=True):
             dtype = "int64" if name in INTEGERS else "float64"
             if value.type.ndim != ndim or value.type.dtype != dtype:
                 raise TypeError(f"`{name}` must be {dtype} of {ndim} dimensions, received {value.type}.")
         K, D = tensors[N_DATA + 1].type.shape
-        outputs = [pt.tensor(shape=shape, dtype="float64") for shape in ((), (K,), (K, D), (K, D, D))]
+        outputs = [pt.tensor(shape=shape, dtype="float64") for shape in ((), (K,), (K, D), (K, D, D), ())]
         return Apply(self, tensors, outputs)
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
@@ -54,11 +56,11 @@ class IncompleteLogLikelihood(Op):
     def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
         """Shapes of the outputs, from those of the means."""
         K, D = input_shapes[N_DATA + 1]
-        return [(), (K,), (K, D), (K, D, D)]
+        return [(), (K,), (K, D), (K, D, D), ()]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Every output depends on every input but whole numbers: the gradient too, or second derivatives were wrong."""
-        return [[value.type.dtype != "int64"] * 4 for value in node.inputs]
+        return [[value.type.dtype != "int64"] * 5 for value in node.inputs]
 
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Scale the gradient that the same node has computed.
@@ -85,10 +87,10 @@ incomplete_log_likelihood_op: Any = IncompleteLogLikelihood()
 
 
 def incomplete_log_likelihood(
-    packed: Sequence[Any], log_weights: Any, means: Any, precision_cholesky: Any
+    packed: Sequence[Any], log_weights: Any, means: Any, precision_cholesky: Any, log_noise: Any = NO_NOISE
 ) -> TensorVariable:
     """Log likelihood of packed incomplete rows; see `IncompleteLogLikelihood`."""
-    return incomplete_log_likelihood_op(*packed, log_weights, means, precision_cholesky)[0]
+    return incomplete_log_likelihood_op(*packed, log_weights, means, precision_cholesky, log_noise)[0]
 
 
 from bayesgmm.dispatch import numba_incomplete  # noqa: E402  (after the class it registers)

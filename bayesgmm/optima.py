@@ -4,7 +4,8 @@ Relabellings of one mixture are one mode here.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayesgmm.estimator import CollapseWarning, ConvergenceWarning, GaussianMixt
 from bayesgmm.labels import align
 from bayesgmm.laplace import GOOD_K, ImportanceDraws, Laplace, LaplaceError, importance_draws, laplace
 from bayesgmm.model import specification, starting_point
+from bayesgmm.noise import Background, Noise
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.unconstrained import constrain_draws, unconstrained_point
@@ -102,8 +104,13 @@ def fit_em(observations: Observations, K: int, kind: str, seed: int, **settings:
         return GaussianMixture(K, covariance_type=kind, random_state=seed % 2**31, **settings).fit(observations)
 
 
-def other_optima(observations: Observations, start: GaussianMixture, kind: str, seed: int) -> list[GaussianMixture]:
-    """Where EM ends from random starts, where that is admissible and not `start`; the most likely first."""
+def other_optima(
+    observations: Observations, start: GaussianMixture, kind: str, seed: int, **settings: Any
+) -> list[GaussianMixture]:
+    """Where EM ends from random starts, where that is admissible and not `start`; the most likely first.
+
+    `settings` are those of `GaussianMixture`.
+    """
     K = start.parameters_.n_components
     if K == 1:
         return []
@@ -117,7 +124,7 @@ def other_optima(observations: Observations, start: GaussianMixture, kind: str, 
     ends = []
     for one in seeds[:-1]:
         try:
-            ends.append(fit_em(some, K, kind, int(one), init_params="random_from_data"))
+            ends.append(fit_em(some, K, kind, int(one), init_params="random_from_data", **settings))
         except CollapseError:
             continue
     for end in sorted(ends, key=lambda end: -end.lower_bound_):
@@ -128,7 +135,7 @@ def other_optima(observations: Observations, start: GaussianMixture, kind: str, 
         if some is not observations:
             known.append(end.parameters_)
             try:
-                end = fit_em(observations, K, kind, 0, init_params=end)
+                end = fit_em(observations, K, kind, 0, init_params=end, **settings)
             except CollapseError:
                 continue
             if not end.admissible_ or _is_known(end.parameters_, known[:1] + [fit.parameters_ for fit in found]):
@@ -149,6 +156,7 @@ def posterior_modes(
     modes: list[Mode] = []
     reference = optima[0].parameters_
     rng = np.random.default_rng(seed)
+    background = specification(model).background
     for fit in optima:
         optimum = fit.parameters_
         if modes:
@@ -165,11 +173,11 @@ def posterior_modes(
             gaussian = laplace(density, point)
             point = gaussian.frame.centre
             check = importance_draws(density, gaussian, IMPORTANCE_DRAWS, rng)
-            parameters = mixtures(constrain_draws(model, gaussian.frame.centre[None]))[0]
+            parameters = mixtures(constrain_draws(model, gaussian.frame.centre[None]), background)[0]
         except (LaplaceError, np.linalg.LinAlgError):
             # EM may have ended where a component is all but a point, which the prior forbids: no place to begin
             point = climb(density, point)
-            parameters = mixtures(constrain_draws(model, point[None]))[0]
+            parameters = mixtures(constrain_draws(model, point[None]), background)[0]
         if not _is_known(parameters, [mode.parameters for mode in modes]):
             log_likelihood = fit.lower_bound_ * total_weight
             modes.append(Mode(optimum, log_likelihood, point, gaussian, check, parameters))
@@ -189,9 +197,10 @@ def climb(density: LogDensity, start: np.ndarray) -> np.ndarray:
     return found.x if np.isfinite(found.fun) else start
 
 
-def mixtures(drawn: dict[str, np.ndarray]) -> MixtureParameters:
-    """Collect the mixtures among a model's variables."""
-    return MixtureParameters.from_covariances(*(drawn[name] for name in ("weights", "means", "covariances")))
+def mixtures(drawn: Mapping[str, np.ndarray], background: Background | None = None) -> MixtureParameters:
+    """Collect the mixtures among a model's variables, with the noise where there is a background."""
+    found = MixtureParameters.from_covariances(*(drawn[name] for name in ("weights", "means", "covariances")))
+    return found if background is None else replace(found, noise=Noise(drawn["noise_weight"], background))
 
 
 def probabilities(modes: Sequence[Mode]) -> np.ndarray:

@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesgmm.checking import UNKNOWN
+from bayesgmm.complete import background_density
 from bayesgmm.incomplete import groups
+from bayesgmm.noise import Background
 from bayesgmm.observations import Observations
 
 
@@ -32,6 +34,9 @@ class PackedRows(NamedTuple):
         Where the errors of a group whose rows have their own begin in `own_errors`; -1 for other groups.
     own_errors : (M, D, D) float64
         Error covariances of single rows; M is at least 1, so that no array is empty.
+    background : (N,) or (1,) float64
+        Log density of the noise at what is seen of each row, minus infinity outside of it; one zero where there is no
+        noise.
     """
 
     rows: np.ndarray
@@ -42,21 +47,31 @@ class PackedRows(NamedTuple):
     errors: np.ndarray
     own: np.ndarray
     own_errors: np.ndarray
+    background: np.ndarray
 
 
-def pack(observations: Observations) -> tuple[PackedRows, np.ndarray]:
-    """Lay the rows out, and return with them the row of the observations at each place, (N,)."""
+def pack(observations: Observations, background: Background | None = None) -> tuple[PackedRows, np.ndarray]:
+    """Lay the rows out, and return with them the row of the observations at each place, (N,).
+
+    Raises
+    ------
+    BackgroundError
+        When the background is a hull, and some rows see a part of the features only.
+    """
     found = groups(observations)
     N, D, G = observations.n_rows, observations.n_features, len(found)
     order = np.concatenate([group.rows for group in found])
     starts = np.concatenate([[0], np.cumsum([len(group.rows) for group in found])])
     rows, seen = np.zeros((N, D)), np.full((G, D), -1)
     errors, own, own_errors = np.zeros((G, D, D)), np.full(G, -1), []
+    density = np.zeros(1 if background is None else N)
     filled = 0
     for g, group in enumerate(found):
         P = len(group.seen)
         rows[starts[g] : starts[g + 1], :P] = group.observations.values
         seen[g, :P] = group.seen
+        if background is not None and group.component == UNKNOWN:
+            density[starts[g] : starts[g + 1]] = background_density(group.observations, background.marginal(group.seen))
         if group.error is not None:
             errors[g, :P, :P] = group.error * observations.scale**2
         if group.errors is not None:
@@ -76,6 +91,7 @@ def pack(observations: Observations) -> tuple[PackedRows, np.ndarray]:
         errors=errors,
         own=own.astype(np.int64),
         own_errors=np.concatenate(own_errors) if own_errors else np.zeros((1, D, D)),
+        background=density,
     )
     assert UNKNOWN == -1
     return packed, order

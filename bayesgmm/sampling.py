@@ -11,11 +11,13 @@ import xarray as xr
 
 from bayesgmm.approximation import LaplaceWarning, approximate
 from bayesgmm.assembling import assemble
+from bayesgmm.background import background_of
 from bayesgmm.callback import Frame, LogDensity, compile_log_density
 from bayesgmm.checking import UNKNOWN
 from bayesgmm.completion import check_known_labels
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.model import mixture_model, resolved_prior
+from bayesgmm.noise import Background
 from bayesgmm.nuts import sample_nuts
 from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.optima import Mode, OtherModeWarning, fit_em, mixtures, most_probable_first, other_optima, posterior_modes
@@ -59,6 +61,7 @@ def sample_posterior(
     weights: Any = None,
     errors: Any = None,
     known_labels: Any = None,
+    noise: Any = None,
 ) -> xr.DataTree:
     """Sample the posterior of a Gaussian mixture, seeded by EM.
 
@@ -98,18 +101,24 @@ def sample_posterior(
     weights : (N,) array, optional
         Whole numbers are frequencies: the posterior is that of the rows repeated. Others are sampling weights: they are
         scaled to a sum of N and make a *pseudo*-posterior, whose centre is right for the population and whose intervals
-        are not calibrated; a warning says so, and the meta data.
+        are not calibrated; a warning says so, and the meta data. `adjust_pseudo_posterior` calibrates them. Survey
+        weights that happen to be whole numbers: divide them by their mean.
     errors : (D,), (N, D) or (N, D, D) array, optional
         Variances of the measurement errors, in squared units, of each feature or each value; or a covariance for each
         row. The mixture is then that of the underlying values (Bovy, Hogg & Roweis 2011).
     known_labels : (N,) array, optional
         Component of the rows for which it is known: whole numbers from 0, with -1 or NaN for the others; or names, with
         None or NaN, whose components follow their alphabetical order. These components keep their labels.
+    noise : "box", "hull" or (2, D) array, optional
+        A component of rows that are of no cluster, uniform over the smallest box around the data, their convex hull,
+        or a box of given lower and upper edges, in the units of the data (`mixture_model`). The posterior is
+        conditional on it.
 
     Returns
     -------
     DataTree
-        Groups ``posterior`` (weights, means, covariances, labels aligned to the EM fit), ``sample_stats``,
+        Groups ``posterior`` (weights, means, covariances, with noise also noise_weight; labels aligned to the EM fit;
+        weights are shares of the rows that are not noise), ``sample_stats``,
         ``log_likelihood`` (x, pointwise, marginal over allocations: of all draws up to 20 million numbers, of every
         t-th draw above, left out where fewer than 100 would be left), ``observed_data``, ``alignment`` (permutation,
         cost, margin), ``em``, ``modes`` (each mode found, its log posterior, log evidence by Laplace, probability among
@@ -123,7 +132,7 @@ def sample_posterior(
     DataError
         When the data cannot be used; the column or row is named.
     ValueError
-        When an argument is out of range, or `start` has another K or other features.
+        When an argument is out of range, or `start` has another K, other features or another background of noise.
     LaplaceError
         When the posterior has no mode that a Gaussian could stand for, and ``method="laplace"``.
 
@@ -141,22 +150,27 @@ def sample_posterior(
     family = parametrisation(covariance_type)
     check_components(observations, n_components)
     check_known_labels(observations, n_components)
+    background = background_of(noise, observations)
     observations, kind_of_weights = _count_weights(observations)
+    in_noise = {} if background is None else {"noise": background}
     seeds = np.random.SeedSequence(random_seed)
     em_seed, elsewhere_seed, jitter_seed, draw_seed, check_seed = (int(s) for s in seeds.generate_state(5))
     clock = _Clock()
     given = start is not None
     if start is None:
-        start = fit_em(observations, n_components, family.name, em_seed, n_init=EM_STARTS, init_params="kmeans")
+        settings: dict[str, Any] = {"n_init": EM_STARTS, "init_params": "kmeans", **in_noise}
+        start = fit_em(observations, n_components, family.name, em_seed, **settings)
     else:
-        _check_start(start, observations, n_components)
+        _check_start(start, observations, n_components, background)
     explore = chains > 1 if method == "nuts" else observations.n_rows <= MOST_ROWS_EXPLORED
     if observations.known_labels is not None and (observations.known_labels != UNKNOWN).all():
         explore = False  # with every component known there is one optimum
-    others = other_optima(observations, start, family.name, elsewhere_seed) if explore else []
+    others = other_optima(observations, start, family.name, elsewhere_seed, **in_noise) if explore else []
     clock.lap("em")
     optima = [start, *others]
-    model = mixture_model(observations, n_components, covariance_type=family.name, prior=prior, start=start)
+    model = mixture_model(
+        observations, n_components, covariance_type=family.name, prior=prior, start=start, noise=background
+    )
     clock.lap("model")
     density = compile_log_density(model)
     clock.laps |= {f"compile_{part}": spent for part, spent in density.timings.items()}
@@ -188,7 +202,7 @@ def sample_posterior(
         values, sample_stats, importance, facts = approximate(
             density, modes, (chains, draws), observations.n_rows, draw_seed
         )
-        drawn = mixtures(constrain_draws(model, values))
+        drawn = mixtures(constrain_draws(model, values), background)
         meta["laplace"] = facts
         meta["passes"]["importance"] += facts["importance_draws"] if importance is not modes[0].check else 0
     else:
@@ -204,7 +218,7 @@ def sample_posterior(
             log_density=density,
             frames=frames,
         )
-        drawn, sample_stats = mixtures(result.posterior), result.sample_stats
+        drawn, sample_stats = mixtures(result.posterior, background), result.sample_stats
         meta |= {"interrupted": result.interrupted, "whitened": modes[0].frame is not None}
         clock.laps |= {f"nuts_{part}": result.timings[part] for part in ("sampling", "constrain")}
     clock.lap(method)
@@ -234,7 +248,8 @@ def _count_weights(observations: Observations) -> tuple[Observations, str]:
         "the row weights are not whole numbers: they are taken as sampling weights and scaled to a sum of "
         f"{N}, the number of rows that have one. What is sampled is a pseudo-posterior: its centre is that of the "
         f"weighted population, its intervals are not calibrated (such weights are worth about {worth:.0f} equal rows, "
-        "Kish's effective size). Give whole numbers for rows that stand for several equal ones.",
+        "Kish's effective size). `adjust_pseudo_posterior` gives them the width of the design. Give whole numbers for "
+        "rows that stand for several equal ones.",
         PseudoPosteriorWarning,
         stacklevel=3,
     )
@@ -262,7 +277,9 @@ def _check_settings(method: str, n_components: int, draws: int, tune: int, chain
             raise ValueError(f"`{name}` must be an integer of at least 1; received {value!r}.")
 
 
-def _check_start(start: GaussianMixture, observations: Observations, n_components: int) -> None:
+def _check_start(
+    start: GaussianMixture, observations: Observations, n_components: int, background: Background | None
+) -> None:
     if not isinstance(start, GaussianMixture):
         raise ValueError(f"`start` must be a fitted GaussianMixture; received {type(start)!r}.")
     K, D = start.parameters_.means.shape
@@ -273,6 +290,10 @@ def _check_start(start: GaussianMixture, observations: Observations, n_component
             f"`start` was fitted to the features {list(start.feature_names)}, but the data has "
             f"{list(observations.feature_names)}: fit it to the same columns."
         )
+    theirs = start.parameters_.noise
+    if theirs is not None and (background is None or not theirs.background.same_as(background)):
+        asked = "is None" if background is None else "is another one"
+        raise ValueError(f"`start` has a background of noise, and `noise` {asked}: pass noise=start.noise_background_.")
 
 
 def _chain_starts(

@@ -14,8 +14,11 @@ from bayesgmm.parametrisation.matrices import covariances
 INTERPRETED = Mode(linker="py", optimizer=None)
 
 
-def plain_log_likelihood(x, row_weights, log_weights, means, precision_cholesky):
-    """sum_n w_n logsumexp_k <T(x_n), eta_k>, with T(x) = (1, x, vec x x^T), all in PyTensor's own operations."""
+def plain_log_likelihood(x, row_weights, log_weights, means, precision_cholesky, log_noise=-np.inf, background=None):
+    """sum_n w_n logsumexp_k <T(x_n), eta_k>, with T(x) = (1, x, vec x x^T), all in PyTensor's own operations.
+
+    With a background it is one more term, log_noise + background_n.
+    """
     N, D = x.shape
     features = pt.concatenate(
         [pt.ones((N, 1)), x, (x[:, :, None] * x[:, None, :]).reshape((N, D * D))],
@@ -26,7 +29,10 @@ def plain_log_likelihood(x, row_weights, log_weights, means, precision_cholesky)
     log_determinant = pt.log(pt.diagonal(precision_cholesky, axis1=1, axis2=2)).sum(axis=1)
     constant = log_weights - 0.5 * D * LOG_2PI + log_determinant - 0.5 * (linear * means).sum(axis=1)
     eta = pt.concatenate([constant[:, None], linear, -0.5 * precision.reshape((means.shape[0], D * D))], axis=1)
-    return (row_weights * pt.logsumexp(features @ eta.T, axis=1)).sum()
+    log_density = pt.logsumexp(features @ eta.T, axis=1)
+    if background is not None:
+        log_density = pt.logaddexp(log_density, log_noise + background)
+    return (row_weights * log_density).sum()
 
 
 def pymc_mixture_model(X, specification):

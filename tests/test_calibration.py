@@ -46,8 +46,8 @@ def test_quantities_are_those_of_the_mixture_and_do_not_know_its_labels(rng):
     covariances = root @ np.swapaxes(root, -1, -2) + np.eye(D)
     weights, means = rng.dirichlet(np.ones(K), size=S), rng.normal(size=(S, K, D))
     X = rng.normal(size=(7, D))
-    found = quantities(X, weights, means, covariances)
-    swapped = quantities(X, weights[:, ::-1], means[:, ::-1], covariances[:, ::-1])
+    found = quantities(X, None, weights, means, covariances)
+    swapped = quantities(X, None, weights[:, ::-1], means[:, ::-1], covariances[:, ::-1])
     for name, value in found.items():
         np.testing.assert_allclose(swapped[name], value, rtol=1e-12, err_msg=name)
     joint = [weights[0, k] * multivariate_normal(means[0, k], covariances[0, k]).pdf(X) for k in range(K)]

@@ -10,13 +10,14 @@ from numpy.testing import assert_allclose
 from pytensor.gradient import NullTypeGradError, verify_grad
 
 from bayesgmm.dispatch import passes
-from bayesgmm.dispatch.numba import mixture_log_likelihood as compiled
+from bayesgmm.dispatch.numba import mixture_log_likelihood as compiled_with_noise
 from bayesgmm.kernel import LARGEST_CONDITION
-from bayesgmm.op import MixtureLogLikelihood, mixture_log_likelihood
+from bayesgmm.op import NO_NOISE, MixtureLogLikelihood, mixture_log_likelihood
 from tests.reference import INTERPRETED, plain_log_likelihood, random_parameters
 
 OP = MixtureLogLikelihood()
 INPUTS = (pt.matrix("x"), pt.vector("w"), pt.vector("log_weights"), pt.matrix("means"), pt.tensor3("U"))
+NOISE = (pt.scalar("log_noise"), pt.vector("background"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,28 @@ def plain():
     """The plain graph with PyTensor's own gradient."""
     loglik = plain_log_likelihood(*INPUTS)
     gradients = pt.grad(loglik, list(INPUTS[2:]))
-    return pytensor.function(INPUTS, [loglik, *gradients[:2], pt.triu(gradients[2])], mode=INTERPRETED)
+    outputs = [loglik, *gradients[:2], pt.triu(gradients[2]), pt.zeros(())]
+    return pytensor.function(INPUTS, outputs, mode=INTERPRETED)
+
+
+@pytest.fixture(scope="module")
+def interpreted_with_noise():
+    """`perform` with all inputs, outputs in order."""
+    return pytensor.function([*INPUTS, *NOISE], OP(*INPUTS, *NOISE), mode=INTERPRETED)
+
+
+@pytest.fixture(scope="module")
+def plain_with_noise():
+    """The plain graph with a background, and PyTensor's own gradient."""
+    loglik = plain_log_likelihood(*INPUTS, *NOISE)
+    gradients = pt.grad(loglik, [*INPUTS[2:], NOISE[0]])
+    gradients[2] = pt.triu(gradients[2])
+    return pytensor.function([*INPUTS, *NOISE], [loglik, *gradients], mode=INTERPRETED)
+
+
+def compiled(*arguments):
+    """Without noise."""
+    return compiled_with_noise(*arguments, *NO_NOISE)
 
 
 def assert_same(outputs, expected, rtol=1e-9):
@@ -46,6 +68,62 @@ def test_value_and_gradient_are_those_of_the_plain_graph(interpreted, plain, N, 
     expected = plain(*arguments)
     assert_same(interpreted(*arguments), expected)
     assert_same(compiled(*arguments), expected)
+
+
+@given(st.integers(1, 700), st.integers(1, 5), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_with_noise_they_are_those_of_the_plain_graph_too(interpreted_with_noise, plain_with_noise, N, K, D, seed):
+    rng = np.random.default_rng(seed)
+    parameters = random_parameters(rng, K, D)
+    # outside of the background too, where noise is as if it were not there
+    background = np.where(rng.random(N) < 0.7, rng.normal(-3.0, 2.0, size=N), -np.inf)
+    arguments = (2 * rng.normal(size=(N, D)), rng.random(N), *parameters, np.asarray(rng.normal(-2.0)), background)
+    expected = plain_with_noise(*arguments)
+    assert_same(interpreted_with_noise(*arguments), expected)
+    assert_same(compiled_with_noise(*arguments), expected)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e6])
+def test_the_noise_is_differentiated_as_finite_differences_do(rng, far):
+    """Far groups go by residuals, near ones by the natural form."""
+    x = rng.normal(size=(400, 2))
+    x[200:] += far
+    log_weights, means, U = random_parameters(rng, 2, 2)
+    means[1] += far
+    background, step = np.full(1, -4.0), 1e-5
+    d_noise = compiled_with_noise(x, np.ones(1), log_weights, means, U, np.asarray(-1.5), background)[4]
+    ends = [
+        compiled_with_noise(x, np.ones(1), log_weights, means, U, np.asarray(-1.5 + move), background)[0]
+        for move in (step, -step)
+    ]
+    assert 1.0 < d_noise < 399.0
+    assert_allclose((ends[0] - ends[1]) / (2 * step), d_noise, rtol=1e-6)
+
+
+def test_the_mass_in_components_and_noise_is_all_there_is(rng):
+    x, w = rng.normal(size=(500, 3)), rng.random(500)
+    outputs = compiled_with_noise(x, w, *random_parameters(rng, 3, 3), np.asarray(-1.0), np.full(1, -3.0))
+    assert_allclose(outputs[1].sum() + outputs[4], w.sum(), rtol=1e-12)
+
+
+def test_a_row_far_from_everything_is_noise_and_moves_nothing(rng):
+    x, parameters = rng.normal(size=(300, 2)), random_parameters(rng, 2, 2)
+    noise = (np.asarray(-2.0), np.full(1, -5.0))
+    before = compiled_with_noise(x, np.ones(1), *parameters, *noise)
+    after = compiled_with_noise(np.r_[x, [[1e5, -1e5]]], np.ones(1), *parameters, *noise)
+    assert_allclose(after[0] - before[0], -7.0, rtol=1e-9)
+    assert_allclose(after[4] - before[4], 1.0, rtol=1e-9)
+    assert_same(after[1:4], before[1:4], rtol=1e-9)
+
+
+def test_noise_without_weight_is_no_noise_bit_for_bit(rng):
+    x, parameters = rng.normal(size=(300, 2)), random_parameters(rng, 3, 2)
+    expected = compiled(x, np.ones(1), *parameters)
+    for ours, theirs in zip(
+        compiled_with_noise(x, np.ones(1), *parameters, np.asarray(-np.inf), np.full(300, -3.0)), expected, strict=True
+    ):
+        assert np.array_equal(ours, theirs)
+    nowhere = compiled_with_noise(x, np.ones(1), *parameters, np.asarray(-1.0), np.full(1, -np.inf))
+    assert_same(nowhere, expected, rtol=1e-14)
 
 
 def test_gradient_is_that_of_finite_differences(rng):
@@ -148,7 +226,7 @@ def test_shapes_are_inferred_without_running(rng):
     shapes = pytensor.function(INPUTS, [output.shape for output in OP(*INPUTS)], mode="FAST_COMPILE")
     assert not any(isinstance(node.op, MixtureLogLikelihood) for node in shapes.maker.fgraph.apply_nodes)
     arguments = (rng.normal(size=(9, 2)), np.ones(9), *random_parameters(rng, 3, 2))
-    assert [tuple(shape) for shape in shapes(*arguments)] == [(), (3,), (3, 2), (3, 2, 2)]
+    assert [tuple(shape) for shape in shapes(*arguments)] == [(), (3,), (3, 2), (3, 2, 2), ()]
 
 
 def test_arguments_of_the_wrong_kind_are_named():

@@ -8,19 +8,22 @@ from numpy.testing import assert_allclose
 from pytensor.gradient import NullTypeGradError, verify_grad
 
 from bayesgmm import incomplete
+from bayesgmm.noise import Background
 from bayesgmm.op_incomplete import NDIMS, IncompleteLogLikelihood, incomplete_log_likelihood
 from bayesgmm.packing import PackedRows, pack
 from tests.incomplete_cases import CASES, incomplete_rows, mixture
 from tests.reference import INTERPRETED
 
 K, D = 2, 3
-PARAMETERS = (pt.vector("log_weights"), pt.matrix("means"), pt.tensor3("U"))
+PARAMETER_NAMES = ("log_weights", "means", "precision_cholesky", "log_noise")
+PARAMETERS = (pt.vector("log_weights"), pt.matrix("means"), pt.tensor3("U"), pt.scalar("log_noise"))
 
 
 def packed_and_parameters(rng, case="all, own errors"):
     p = mixture(rng, K, D)
-    packed, _ = pack(incomplete_rows(rng, CASES[case], p, 40).observations())
-    return packed, (p.log_weights, p.means, p.precision_cholesky)
+    observations = incomplete_rows(rng, CASES[case], p, 40).observations()
+    packed, _ = pack(observations, Background.around(observations.values))
+    return packed, (p.log_weights, p.means, p.precision_cholesky, np.asarray(-1.5))
 
 
 def test_pytensor_compiles_it_to_what_it_interprets(rng):
@@ -55,9 +58,9 @@ def test_value_and_gradient_are_one_node_and_shapes_are_known(rng):
     loglik = incomplete_log_likelihood(packed, *PARAMETERS)
     function = pytensor.function(PARAMETERS, [loglik, *pt.grad(loglik, list(PARAMETERS))], mode=INTERPRETED)
     assert sum(isinstance(node.op, IncompleteLogLikelihood) for node in function.maker.fgraph.apply_nodes) == 1
-    shapes = [g.shape for g in IncompleteLogLikelihood()(*packed, *PARAMETERS)[1:]]
+    shapes = [g.shape for g in IncompleteLogLikelihood()(*packed, *PARAMETERS)[1:4]]
     found = pytensor.function(PARAMETERS, shapes, mode=INTERPRETED, on_unused_input="ignore")(
-        np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D))
+        np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D)), np.zeros(())
     )
     assert [tuple(shape) for shape in found] == [(K,), (K, D), (K, D, D)]
 
@@ -77,5 +80,5 @@ def test_wrong_types_are_refused_by_name(which, rng):
     packed, parameters = packed_and_parameters(rng)
     given = [*packed, *parameters]
     given[which] = given[which].astype(np.float32)
-    with pytest.raises(TypeError, match=(*PackedRows._fields, "log_weights", "means", "precision_cholesky")[which]):
-        incomplete_log_likelihood(given[:8], *given[8:])
+    with pytest.raises(TypeError, match=(*PackedRows._fields, *PARAMETER_NAMES)[which]):
+        incomplete_log_likelihood(given[:9], *given[9:])

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.checking import UNKNOWN
+from bayesgmm.noise import Background
 from bayesgmm.packing import pack
 from tests.incomplete_cases import CASES, incomplete_rows, mixture
 
@@ -31,6 +32,24 @@ def test_every_row_can_be_read_back(case, D, rng):
             given = np.zeros((D, D)) if observations.errors is None else observations.errors[n]
             given = given if given.ndim == 2 else np.diag(given)
             assert_allclose(E[:P, :P], given[np.ix_(seen, seen)], rtol=1e-14)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_noise_is_uniform_in_what_is_seen_inside_the_box(case, rng):
+    observations = incomplete_rows(rng, CASES[case], mixture(rng, 2, 3), 50).observations()
+    lower, upper = np.nanquantile(observations.values, [0.05, 0.95], axis=0)
+    packed, order = pack(observations, Background.box(lower, upper))
+    inside = 0
+    for place, n in enumerate(order):
+        x = observations.values[n]
+        seen = ~np.isnan(x)
+        if observations.known_labels is not None and observations.known_labels[n] != UNKNOWN:
+            continue
+        within = ((x >= lower) & (x <= upper))[seen].all()
+        expected = -np.log((upper - lower)[seen]).sum() if within else -np.inf
+        assert_allclose(packed.background[place], expected, rtol=1e-14)
+        inside += within
+    assert 0 < inside < 50
 
 
 def test_no_array_is_empty(rng):

@@ -13,6 +13,7 @@ from bayesgmm.observations import as_observations
 from bayesgmm.priors import (
     LKJ,
     SHAPE_OF,
+    Beta,
     Decomposed,
     Dirichlet,
     HalfNormal,
@@ -47,7 +48,21 @@ any_prior = st.builds(
         st.builds(LKJ, positive, sd_priors),
         st.builds(Decomposed, st.none() | sd_priors, st.none() | st.builds(LogNormal, reals, positive), positive),
     ),
+    noise=st.none() | st.builds(Beta, positive, positive),
 )
+
+
+def test_the_prior_of_the_noise_is_there_where_there_is_noise():
+    assert Prior().resolve(DATA, 2, "full", noise=True).noise == Beta(1.0, 9.0)
+    given = Prior(noise=Beta(2.0, 30.0))
+    assert given.resolve(DATA, 2, "full", noise=True).noise == Beta(2.0, 30.0)
+    assert given.resolve(DATA, 2, "full").noise is None
+
+
+def test_a_prior_stored_before_there_was_noise_still_loads():
+    resolved = Prior().resolve(DATA, 2, "full")
+    stored = {name: part for name, part in resolved.to_dict().items() if name != "noise"}
+    assert Prior.from_dict(stored) == resolved
 
 
 @given(any_prior)
@@ -200,6 +215,9 @@ def test_numbers_are_given_the_shape_of_the_family():
         (lambda: Decomposed(volume=2.0), "`volume` must be a LogNormal, an InverseGamma or a HalfNormal, received 2.0"),
         (lambda: Decomposed(shape=HalfNormal(1.0)), "`shape` must be a LogNormal, received HalfNormal"),
         (lambda: Decomposed(eta=0.0), "`eta` must be positive"),
+        (lambda: Beta(1.0, 0.0), "`beta` must be positive"),
+        (lambda: Beta([1.0, 2.0], 1.0), r"`alpha` must have 0 dimensions, received shape \(2,\)"),
+        (lambda: Prior(noise=Dirichlet(1.0)), "prior of the noise must be Beta, or None; received Dirichlet"),
         (lambda: Prior(means=Dirichlet(1.0)), "prior of the means must be Normal, or None; received Dirichlet"),
         (lambda: Prior.from_dict({"weights": {"kind": "Cauchy"}}), "`kind` must be one of .*; received 'Cauchy'"),
     ],
@@ -238,5 +256,5 @@ def test_numbers_that_do_not_fit_the_data_are_refused_by_name(prior, family, mes
 def test_every_kind_is_known_to_json():
     assert set(priors.KINDS) == {
         "Dirichlet", "Normal", "InverseWishart", "RandomScale", "LKJ", "Decomposed", "LogNormal", "InverseGamma",
-        "HalfNormal",
+        "HalfNormal", "Beta",
     }  # fmt: skip

@@ -85,9 +85,14 @@ def group_pass(
     sigma: np.ndarray,
     error: np.ndarray,
     seen: np.ndarray,
+    log_noise: float,
+    background: np.ndarray,
     S: np.ndarray,
-) -> float:
-    """Log likelihood of rows (B, P) that see the same; adds the completed [N, S1; S1^T, S2] to S (K, 1 + D, 1 + D)."""
+) -> tuple[float, float]:
+    """Log likelihood of rows (B, P) that see the same, and their expected mass in the noise.
+
+    Adds the completed [N, S1; S1^T, S2] to S (K, 1 + D, 1 + D).
+    """
     K, D = means.shape
     P = x.shape[1]
     own_means, roots = np.empty((K, P)), np.zeros((K, P, P))
@@ -124,9 +129,9 @@ def group_pass(
     shift = strided_mean(x)
     constants = log_constants(log_weights, roots)
     if natural_coefficients(constants, own_means, roots, shift, first, eta) <= LARGEST_CONDITION:
-        loglik = natural_pass(x, row_weights, first, eta, own_means, shift, own)
+        loglik, mass = natural_pass(x, row_weights, first, eta, own_means, shift, log_noise, background, own)
     else:
-        loglik = residual_pass(x, row_weights, constants, own_means, roots, own)
+        loglik, mass = residual_pass(x, row_weights, constants, own_means, roots, log_noise, background, own)
     half = np.empty((D, P))
     for k in range(K):
         N = own[k, 0, 0]
@@ -143,7 +148,7 @@ def group_pass(
                 for m in range(P):
                     total += half[i, m] * A[k, j, m]
                 S[k, 1 + i, 1 + j] += total
-    return loglik
+    return loglik, mass
 
 
 @numba.njit(error_model="numpy")
@@ -155,20 +160,24 @@ def row_by_row_pass(
     sigma: np.ndarray,
     errors: np.ndarray,
     seen: np.ndarray,
+    log_noise: float,
+    background: np.ndarray,
     S: np.ndarray,
-) -> float:
+) -> tuple[float, float]:
     """Do the same for rows that each have an error covariance of their own, errors (B, D, D)."""
     K, D = means.shape
     P = seen.shape[0]
     joint, z = np.empty(K), np.empty((K, P))
     T, L, W = np.empty((P, P)), np.zeros((K, P, P)), np.empty((P, D))
     deviation = np.empty(D)
-    loglik = 0.0
+    loglik, mass = 0.0, 0.0
+    step = 1 if background.shape[0] > 1 else 0
     for n in range(x.shape[0]):
         w = row_weights[n]
         if w == 0.0:
             continue
-        top = -np.inf
+        in_noise = log_noise + background[step * n]
+        top = in_noise
         for k in range(K):
             for i in range(P):
                 for j in range(P):
@@ -187,11 +196,12 @@ def row_by_row_pass(
         if not top > -np.inf:
             loglik += w * top
             continue
-        total = 0.0
+        total = np.exp(in_noise - top)
         for k in range(K):
             joint[k] = np.exp(joint[k] - top)
             total += joint[k]
         loglik += w * (top + np.log(total))
+        mass += w * np.exp(in_noise - top) / total
         for k in range(K):
             r = w * joint[k] / total
             explained(L[k], sigma[k], seen, P, W)
@@ -207,7 +217,7 @@ def row_by_row_pass(
                     for m in range(P):
                         left -= W[m, i] * W[m, j]
                     S[k, 1 + i, 1 + j] += r * left
-    return loglik
+    return loglik, mass
 
 
 @numba.njit(error_model="numpy")
@@ -220,35 +230,41 @@ def value_and_gradient(
     errors: np.ndarray,
     own: np.ndarray,
     own_errors: np.ndarray,
+    background: np.ndarray,
     log_weights: np.ndarray,
     means: np.ndarray,
     U: np.ndarray,
+    log_noise: float,
     gradient_weights: np.ndarray,
     gradient_means: np.ndarray,
     gradient_U: np.ndarray,
-) -> float:
-    """Return the log likelihood, and write its gradient with respect to log weights, means and U.
+) -> tuple[float, float]:
+    """Return the log likelihood and its derivative by log_noise; write that by log weights, means and U.
 
-    The first eight are `bayesgmm.packing.PackedRows`; log_weights (K,), means (K, D), U (K, D, D) upper triangular.
+    The first nine are `bayesgmm.packing.PackedRows`; log_weights (K,), means (K, D), U (K, D, D) upper triangular;
+    log_noise minus infinity for no noise. Rows of a known component are never noise.
     """
     K, D = means.shape
     sigma = covariances_of(U)
     S = np.zeros((K, 1 + D, 1 + D))
-    loglik = 0.0
+    loglik, mass = 0.0, 0.0
     for g in range(components.shape[0]):
         a, b = starts[g], starts[g + 1]
         P = 0
         while P < D and seen[g, P] >= 0:
             P += 1
-        first, last = 0, K
+        first, last, group_noise = 0, K, log_noise
         if components[g] >= 0:
-            first, last = components[g], components[g] + 1
+            first, last, group_noise = components[g], components[g] + 1, -np.inf
+        density = background[a:b] if background.shape[0] > 1 else background
         x, w = np.ascontiguousarray(rows[a:b, :P]), row_weights[a:b]
         some = (log_weights[first:last], means[first:last], sigma[first:last])
         if own[g] >= 0:
             own_rows = own_errors[own[g] : own[g] + b - a]
-            loglik += row_by_row_pass(x, w, *some, own_rows, seen[g, :P], S[first:last])
+            found = row_by_row_pass(x, w, *some, own_rows, seen[g, :P], group_noise, density, S[first:last])
         else:
-            loglik += group_pass(x, w, *some, errors[g], seen[g, :P], S[first:last])
+            found = group_pass(x, w, *some, errors[g], seen[g, :P], group_noise, density, S[first:last])
+        loglik += found[0]
+        mass += found[1]
     fisher_gradient(S, U, gradient_weights, gradient_means, gradient_U)
-    return loglik
+    return loglik, mass

@@ -24,21 +24,23 @@ from bayesgmm.kernel.natural import LOG_2PI
 from bayesgmm.op import MixtureLogLikelihood
 
 POINTER = types.CPointer(types.float64)
-SIGNATURE = types.void(*[types.int64] * 4, *[POINTER] * 9)
+SIGNATURE = types.void(*[types.int64] * 5, *[POINTER] * 12)
 
 
 def pass_over_rows(
-    N: int, D: int, K: int, W: int,
-    x: Any, row_weights: Any, log_weights: Any, means: Any, U: Any,
-    loglik: Any, d_weights: Any, d_means: Any, d_U: Any,
+    N: int, D: int, K: int, W: int, G: int,
+    x: Any, row_weights: Any, log_weights: Any, means: Any, U: Any, log_noise: Any, background: Any,
+    loglik: Any, d_weights: Any, d_means: Any, d_U: Any, d_noise: Any,
 ) -> None:  # fmt: skip
-    """Run `passes.value_and_gradient` behind C pointers to C-contiguous arrays; the last four are written to."""
-    loglik[0] = passes.value_and_gradient(
+    """Run `passes.value_and_gradient` behind C pointers to C-contiguous arrays; the last five are written to."""
+    loglik[0], d_noise[0] = passes.value_and_gradient(
         numba.carray(x, (N, D)),
         numba.carray(row_weights, (W,)),
         numba.carray(log_weights, (K,)),
         numba.carray(means, (K, D)),
         numba.carray(U, (K, D, D)),
+        log_noise[0],
+        numba.carray(background, (G,)),
         numba.carray(d_weights, (K,)),
         numba.carray(d_means, (K, D)),
         numba.carray(d_U, (K, D, D)),
@@ -57,21 +59,27 @@ _call_pass_over_rows: Any = types.ExternalFunction(SYMBOL, SIGNATURE)
 
 @numba.njit(error_model="numpy")
 def mixture_log_likelihood(
-    x: np.ndarray, row_weights: np.ndarray, log_weights: np.ndarray, means: np.ndarray, precision_cholesky: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Log likelihood and its gradient with respect to the last three; see `bayesgmm.op.MixtureLogLikelihood`."""
+    x: np.ndarray,
+    row_weights: np.ndarray,
+    log_weights: np.ndarray,
+    means: np.ndarray,
+    precision_cholesky: np.ndarray,
+    log_noise: np.ndarray,
+    background: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log likelihood and its gradient with respect to the parameters; see `bayesgmm.op.MixtureLogLikelihood`."""
     x, row_weights = np.ascontiguousarray(x), np.ascontiguousarray(row_weights)
     log_weights, means = np.ascontiguousarray(log_weights), np.ascontiguousarray(means)
-    U = np.ascontiguousarray(precision_cholesky)
+    U, background = np.ascontiguousarray(precision_cholesky), np.ascontiguousarray(background)
     K, D = means.shape
-    loglik = np.empty(())
+    loglik, d_noise = np.empty(()), np.empty(())
     d_weights, d_means, d_U = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
     _call_pass_over_rows(
-        x.shape[0], D, K, row_weights.shape[0],
-        x.ctypes, row_weights.ctypes, log_weights.ctypes, means.ctypes, U.ctypes,
-        loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes,
+        x.shape[0], D, K, row_weights.shape[0], background.shape[0],
+        x.ctypes, row_weights.ctypes, log_weights.ctypes, means.ctypes, U.ctypes, log_noise.ctypes, background.ctypes,
+        loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes, d_noise.ctypes,
     )  # fmt: skip
-    return loglik, d_weights, d_means, d_U
+    return loglik, d_weights, d_means, d_U, d_noise
 
 
 @register_funcify_and_cache_key(MixtureLogLikelihood)

@@ -22,18 +22,18 @@ from bayesgmm.kernel.natural import LOG_2PI
 from bayesgmm.op_incomplete import IncompleteLogLikelihood
 
 REAL, WHOLE = types.CPointer(types.float64), types.CPointer(types.int64)
-DATA = (REAL, REAL, WHOLE, WHOLE, WHOLE, REAL, WHOLE, REAL)
-SIGNATURE = types.void(*[types.int64] * 5, *DATA, *[REAL] * 7)
+DATA = (REAL, REAL, WHOLE, WHOLE, WHOLE, REAL, WHOLE, REAL, REAL)
+SIGNATURE = types.void(*[types.int64] * 6, *DATA, *[REAL] * 9)
 
 
 def pass_over_rows(
-    N: int, D: int, K: int, G: int, M: int,
+    N: int, D: int, K: int, G: int, M: int, B: int,
     rows: Any, row_weights: Any, starts: Any, seen: Any, components: Any, errors: Any, own: Any, own_errors: Any,
-    log_weights: Any, means: Any, U: Any,
-    loglik: Any, d_weights: Any, d_means: Any, d_U: Any,
+    background: Any, log_weights: Any, means: Any, U: Any, log_noise: Any,
+    loglik: Any, d_weights: Any, d_means: Any, d_U: Any, d_noise: Any,
 ) -> None:  # fmt: skip
     """Run `incomplete_passes.value_and_gradient` behind C pointers to C-contiguous arrays."""
-    loglik[0] = incomplete_passes.value_and_gradient(
+    loglik[0], d_noise[0] = incomplete_passes.value_and_gradient(
         numba.carray(rows, (N, D)),
         numba.carray(row_weights, (N,)),
         numba.carray(starts, (G + 1,)),
@@ -42,9 +42,11 @@ def pass_over_rows(
         numba.carray(errors, (G, D, D)),
         numba.carray(own, (G,)),
         numba.carray(own_errors, (M, D, D)),
+        numba.carray(background, (B,)),
         numba.carray(log_weights, (K,)),
         numba.carray(means, (K, D)),
         numba.carray(U, (K, D, D)),
+        log_noise[0],
         numba.carray(d_weights, (K,)),
         numba.carray(d_means, (K, D)),
         numba.carray(d_U, (K, D, D)),
@@ -72,11 +74,13 @@ def incomplete_log_likelihood(
     errors: np.ndarray,
     own: np.ndarray,
     own_errors: np.ndarray,
+    background: np.ndarray,
     log_weights: np.ndarray,
     means: np.ndarray,
     precision_cholesky: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Log likelihood and its gradient with respect to the last three; see `IncompleteLogLikelihood`."""
+    log_noise: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log likelihood and its gradient with respect to the last four; see `IncompleteLogLikelihood`."""
     rows, row_weights = np.ascontiguousarray(rows), np.ascontiguousarray(row_weights)
     starts, seen, components = (
         np.ascontiguousarray(starts),
@@ -85,17 +89,17 @@ def incomplete_log_likelihood(
     )
     errors, own, own_errors = np.ascontiguousarray(errors), np.ascontiguousarray(own), np.ascontiguousarray(own_errors)
     log_weights, means = np.ascontiguousarray(log_weights), np.ascontiguousarray(means)
-    U = np.ascontiguousarray(precision_cholesky)
+    U, background = np.ascontiguousarray(precision_cholesky), np.ascontiguousarray(background)
     K, D = means.shape
-    loglik = np.empty(())
+    loglik, d_noise = np.empty(()), np.empty(())
     d_weights, d_means, d_U = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
     _call_pass_over_rows(
-        rows.shape[0], D, K, components.shape[0], own_errors.shape[0],
+        rows.shape[0], D, K, components.shape[0], own_errors.shape[0], background.shape[0],
         rows.ctypes, row_weights.ctypes, starts.ctypes, seen.ctypes, components.ctypes, errors.ctypes, own.ctypes,
-        own_errors.ctypes, log_weights.ctypes, means.ctypes, U.ctypes,
-        loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes,
+        own_errors.ctypes, background.ctypes, log_weights.ctypes, means.ctypes, U.ctypes, log_noise.ctypes,
+        loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes, d_noise.ctypes,
     )  # fmt: skip
-    return loglik, d_weights, d_means, d_U
+    return loglik, d_weights, d_means, d_U, d_noise
 
 
 @register_funcify_and_cache_key(IncompleteLogLikelihood)

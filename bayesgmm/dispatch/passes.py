@@ -104,16 +104,23 @@ def natural_pass(
     eta: np.ndarray,
     means: np.ndarray,
     shift: np.ndarray,
+    log_noise: float,
+    background: np.ndarray,
     S: np.ndarray,
-) -> float:
-    """Log likelihood, and [N, S1; S1^T, S2] about the component means, S (K, 1 + D, 1 + D), in the natural form."""
+) -> tuple[float, float]:
+    """Log likelihood and expected mass in the noise; [N, S1; S1^T, S2] about the component means into S.
+
+    S is (K, 1 + D, 1 + D). In the natural form. Row n has noise of log density log_noise + background[n], or all have
+    that of the one background there is.
+    """
     N, D = x.shape
     K = means.shape[0]
     features = np.zeros((eta.shape[1], BLOCK_ROWS))
-    joint = np.empty((K, BLOCK_ROWS))
+    joint = np.empty((K + 1, BLOCK_ROWS))
     top, total = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
     totals, sums = np.zeros(K), np.zeros(eta.shape)
-    loglik = 0.0
+    noisy = not log_noise == -np.inf
+    loglik, mass = 0.0, 0.0
     for start in range(0, N, BLOCK_ROWS):
         B = min(BLOCK_ROWS, N - start)
         for i in range(D):
@@ -128,7 +135,12 @@ def natural_pass(
                     row[n] = y_i[n] * y_j[n]
                 f += 1
         multiply(first, eta, features, joint, B)
-        loglik += normalise(joint, K, row_weights, start, B, top, total)
+        if noisy:
+            add_noise(joint[K], log_noise, background, start, B)
+            loglik += normalise(joint, K + 1, row_weights, start, B, top, total)
+            mass += joint[K, :B].sum()
+        else:
+            loglik += normalise(joint, K, row_weights, start, B, top, total)
         accumulate(joint, features, totals, sums, B)
     for k in range(K):
         S[k, 0, 0] = totals[k]
@@ -141,13 +153,20 @@ def natural_pass(
                 moment = sums[k, f] - m_i * sums[k, j] - m_j * S[k, 0, 1 + i]
                 S[k, 1 + i, 1 + j] = moment
                 f += 1
-    return loglik
+    return loglik, mass
 
 
 @numba.njit(error_model="numpy")
 def residual_pass(
-    x: np.ndarray, row_weights: np.ndarray, constants: np.ndarray, means: np.ndarray, U: np.ndarray, S: np.ndarray
-) -> float:
+    x: np.ndarray,
+    row_weights: np.ndarray,
+    constants: np.ndarray,
+    means: np.ndarray,
+    U: np.ndarray,
+    log_noise: float,
+    background: np.ndarray,
+    S: np.ndarray,
+) -> tuple[float, float]:
     """Do the same by residuals d = x - mu_k and z = U_k^T d: no digits lost however far a component is."""
     N, D = x.shape
     K = means.shape[0]
@@ -159,16 +178,21 @@ def residual_pass(
                 roots[k, j, i] = U[k, i, j]
     features = np.zeros((four, BLOCK_ROWS))
     left = np.empty((D, BLOCK_ROWS))
-    joint = np.empty((K, BLOCK_ROWS))
+    joint = np.empty((K + 1, BLOCK_ROWS))
     top, total = np.empty(BLOCK_ROWS), np.empty(BLOCK_ROWS)
     zeros, counts = np.zeros(D), np.zeros(K)
     totals, sums = np.zeros((K, D)), np.zeros((K, D, four))
-    loglik = 0.0
+    noisy = not log_noise == -np.inf
+    loglik, mass = 0.0, 0.0
     for start in range(0, N, BLOCK_ROWS):
         B = min(BLOCK_ROWS, N - start)
         for step in range(2 * K):
             k = step % K
-            if step == K:
+            if step == K and noisy:
+                add_noise(joint[K], log_noise, background, start, B)
+                loglik += normalise(joint, K + 1, row_weights, start, B, top, total)
+                mass += joint[K, :B].sum()
+            elif step == K:
                 loglik += normalise(joint, K, row_weights, start, B, top, total)
             for i in range(D):
                 row = features[i]
@@ -197,7 +221,15 @@ def residual_pass(
             S[k, 0, 1 + i] = totals[k, i]
             for j in range(i, D):
                 S[k, 1 + i, 1 + j] = sums[k, i, j]
-    return loglik
+    return loglik, mass
+
+
+@numba.njit(error_model="numpy")
+def add_noise(row: np.ndarray, log_noise: float, background: np.ndarray, start: int, B: int) -> None:
+    """Write the log joint density of the noise at B rows from `start`."""
+    step = 1 if background.shape[0] > 1 else 0
+    for n in range(B):
+        row[n] = log_noise + background[step * (start + n)]
 
 
 @numba.njit(error_model="numpy")
@@ -233,13 +265,16 @@ def value_and_gradient(
     log_weights: np.ndarray,
     means: np.ndarray,
     U: np.ndarray,
+    log_noise: float,
+    background: np.ndarray,
     gradient_weights: np.ndarray,
     gradient_means: np.ndarray,
     gradient_U: np.ndarray,
-) -> float:
-    """Return the log likelihood, and write its gradient with respect to log weights, means and U.
+) -> tuple[float, float]:
+    """Return the log likelihood and its derivative by log_noise; write that by log weights, means and U.
 
-    x (N, D), row_weights (N,) or (1,), log_weights (K,), means (K, D), U (K, D, D) upper triangular.
+    x (N, D), row_weights (N,) or (1,), log_weights (K,), means (K, D), U (K, D, D) upper triangular; log_noise minus
+    infinity for no noise, background (N,) or (1,).
     """
     K, D = means.shape
     # Of the features (y_i, y_i y_j), without the constant; columns of zeros round the tiles of the products up.
@@ -248,8 +283,8 @@ def value_and_gradient(
     shift = strided_mean(x)
     constants = log_constants(log_weights, U)
     if natural_coefficients(constants, means, U, shift, first, eta) <= LARGEST_CONDITION:
-        loglik = natural_pass(x, row_weights, first, eta, means, shift, S)
+        loglik, mass = natural_pass(x, row_weights, first, eta, means, shift, log_noise, background, S)
     else:
-        loglik = residual_pass(x, row_weights, constants, means, U, S)
+        loglik, mass = residual_pass(x, row_weights, constants, means, U, log_noise, background, S)
     fisher_gradient(S, U, gradient_weights, gradient_means, gradient_U)
-    return loglik
+    return loglik, mass

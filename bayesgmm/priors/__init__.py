@@ -1,7 +1,7 @@
 """Priors of a mixture as frozen values: numbers in the units of the data, exact in JSON, resolved once from data."""
 
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
-from bayesgmm.priors.location import Dirichlet, Normal
+from bayesgmm.priors.location import Beta, Dirichlet, Normal
 from bayesgmm.priors.prior import KINDS, Prior
 from bayesgmm.priors.resolution import SCALE_NDIM, SHAPE_OF
 from bayesgmm.priors.scales import HalfNormal, InverseGamma, LogNormal
@@ -12,6 +12,7 @@ __all__ = [
     "LKJ",
     "SCALE_NDIM",
     "SHAPE_OF",
+    "Beta",
     "CovariancePrior",
     "Decomposed",
     "Dirichlet",

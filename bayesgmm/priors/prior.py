@@ -5,29 +5,29 @@ May import NumPy, the families and the nouns only; `bayesgmm.parametrisation` tu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from bayesgmm.observations import Observations
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
-from bayesgmm.priors.location import Dirichlet, Normal
-from bayesgmm.priors.resolution import resolve_covariances, resolve_means, resolve_weights, summary
+from bayesgmm.priors.location import Beta, Dirichlet, Normal
+from bayesgmm.priors.resolution import resolve_covariances, resolve_means, resolve_noise, resolve_weights, summary
 from bayesgmm.priors.scales import HalfNormal, InverseGamma, LogNormal
 from bayesgmm.priors.value import PriorError, Value, to_json
 
 KINDS: dict[str, type[Value]] = {
     kind.__name__: kind
     for kind in (
-        Dirichlet, Normal, InverseWishart, RandomScale, LKJ, Decomposed, LogNormal, InverseGamma, HalfNormal
+        Dirichlet, Beta, Normal, InverseWishart, RandomScale, LKJ, Decomposed, LogNormal, InverseGamma, HalfNormal
     )
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Prior of a mixture: weights, means and covariances, independent of each other.
+    """Prior of a mixture: weights, means, covariances, share of noise, independent.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ class Prior:
         dof 3 and scale S_jj / K^(2/D); "spherical" and "EII": dof 3 and scale tr(S) / D / K^(2/D). Where S is
         singular or nearly so (smallest eigenvalue of the correlation matrix below 1e-6), its correlations are shrunk
         by 1 %.
+    noise : Beta, optional
+        Of the share of the rows that are noise, where the mixture has noise. Default ``Beta(1, 9)``: a tenth, weakly.
 
     References
     ----------
@@ -68,11 +70,13 @@ class Prior:
     weights: Dirichlet | None = None
     means: Normal | None = None
     covariances: CovariancePrior | None = None
+    noise: Beta | None = field(default=None, kw_only=True)
 
     _ALLOWED: ClassVar[dict[str, tuple[type, ...]]] = {
         "weights": (Dirichlet,),
         "means": (Normal,),
         "covariances": (InverseWishart, LKJ, Decomposed),
+        "noise": (Beta,),
     }
 
     def __post_init__(self) -> None:
@@ -83,7 +87,9 @@ class Prior:
                 kinds = " or ".join(kind.__name__ for kind in allowed)
                 raise PriorError(f"the prior of the {name} must be {kinds}, or None; received {part!r}.")
 
-    def resolve(self, data: Observations | tuple[Any, Any], n_components: int, covariance_type: str) -> Prior:
+    def resolve(
+        self, data: Observations | tuple[Any, Any], n_components: int, covariance_type: str, *, noise: bool = False
+    ) -> Prior:
         """Fill in every number and check every shape.
 
         Parameters
@@ -93,12 +99,14 @@ class Prior:
             `RandomScale` takes Observations.
         n_components : int
         covariance_type : str
+        noise : bool
+            Whether the mixture has a noise component.
 
         Returns
         -------
         Prior
-            Parts are never None, weights are (K,), means (D,) or (K, D), and the numbers of the covariances have the
-            shape of the family. Resolving it again changes nothing.
+            Parts are never None, but for that of the noise where there is none; weights are (K,), means (D,) or
+            (K, D), and the numbers of the covariances have the shape of the family. Resolving it again changes nothing.
 
         Raises
         ------
@@ -111,6 +119,7 @@ class Prior:
             weights=resolve_weights(self.weights, K),
             means=resolve_means(self.means, moments, K),
             covariances=resolve_covariances(self.covariances, moments, K, covariance_type),
+            noise=resolve_noise(self.noise, noise),
         )
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.covariance import check_dimension, covariance_family
 from bayesgmm.observations import Observations
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
-from bayesgmm.priors.location import Dirichlet, Normal
+from bayesgmm.priors.location import Beta, Dirichlet, Normal
 from bayesgmm.priors.scales import LogNormal
 from bayesgmm.priors.value import Numbers, PriorError, as_tuples
 
@@ -51,6 +51,11 @@ def summary(data: Observations | tuple[Any, Any]) -> Summary:
 def resolve_weights(prior: Dirichlet | None, K: int) -> Dirichlet:
     """Give the concentration shape (K,)."""
     return Dirichlet(_expand("concentration", (prior or Dirichlet(1.0)).concentration, (K,)))
+
+
+def resolve_noise(prior: Beta | None, noise: bool) -> Beta | None:
+    """Fill in the default where there is noise; None where there is none."""
+    return (prior or Beta(1.0, 9.0)) if noise else None
 
 
 def resolve_means(prior: Normal | None, data: Summary, K: int) -> Normal:

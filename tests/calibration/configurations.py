@@ -26,6 +26,7 @@ def explicit(
     covariances: priors.CovariancePrior | None = None,
     concentration: float = 2.0,
     sigma: float = 2.0,
+    noise: priors.Beta | None = None,
 ) -> priors.Prior:
     """Prior with every number given; components overlap as often as not."""
     if covariances is None and covariance_type in ORIENTED:
@@ -34,6 +35,7 @@ def explicit(
         weights=priors.Dirichlet(concentration),
         means=priors.Normal([0.3] * D, [sigma] * D),
         covariances=covariances or inverse_wishart(covariance_type, D),
+        noise=noise,
     )
 
 
@@ -45,7 +47,12 @@ def _honest() -> list[Configuration]:
         for K in (1, 2, 3)
     ]
     correlated = priors.LKJ(1.5, sd=priors.LogNormal(0.0, 0.5))
-    return [*found, Configuration("full", 2, 2, explicit("full", 2, correlated), "full, D = 2, K = 2, LKJ")]
+    noisy = explicit("full", 2, noise=priors.Beta(2.0, 6.0))
+    return [
+        *found,
+        Configuration("full", 2, 2, explicit("full", 2, correlated), "full, D = 2, K = 2, LKJ"),
+        Configuration("full", 2, 2, noisy, "full, D = 2, K = 2, noise", noise=(-5.0, 5.0)),
+    ]
 
 
 HONEST = tuple(_honest())

@@ -5,7 +5,7 @@ chains one starts at the truth, which is a draw from the posterior, the other at
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import arviz_stats
 import numpy as np
@@ -19,6 +19,7 @@ from pytensor.graph.replace import vectorize_graph
 from bayesgmm import priors
 from bayesgmm.callback import LogDensity, compile_log_density
 from bayesgmm.model import mixture_model, specification
+from bayesgmm.noise import Background, Noise
 from bayesgmm.nuts import draw_unconstrained
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.parametrisation import parametrisation
@@ -55,6 +56,8 @@ class Configuration:
         Planted fault: the posterior's prior, where it is not the one that the parameters came from.
     without_jacobian : str, optional
         Planted fault: the free variable whose transform loses its Jacobian.
+    noise : (lower, upper), optional
+        Edges of the box that noise is in, in every feature.
     """
 
     covariance_type: str
@@ -64,6 +67,14 @@ class Configuration:
     name: str
     assumed: priors.Prior | None = None
     without_jacobian: str | None = None
+    noise: tuple[float, float] | None = None
+
+    @property
+    def background(self) -> Background | None:
+        """Where noise is."""
+        if self.noise is None:
+            return None
+        return Background.box(*(np.full(self.n_features, edge) for edge in self.noise))
 
     @property
     def faulty(self) -> bool:
@@ -87,13 +98,21 @@ class WithoutJacobian(Transform):
         return pt.zeros_like(self.whole.log_jac_det(value, *inputs))
 
 
-def quantities(X: np.ndarray, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> dict[str, np.ndarray]:
+def quantities(
+    X: np.ndarray,
+    background: Background | None,
+    weights: np.ndarray,
+    means: np.ndarray,
+    covariances: np.ndarray,
+    noise_weight: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
     """Quantities of S mixtures that do not know their labels, each (S,).
 
     Parameters
     ----------
     X : (N, D)
     weights, means, covariances : (S, K), (S, K, D), (S, K, D, D)
+    noise_weight : (S,), where there is a background
     """
     D = X.shape[1]
     log_dets = np.linalg.slogdet(covariances)[1]
@@ -103,7 +122,11 @@ def quantities(X: np.ndarray, weights: np.ndarray, means: np.ndarray, covariance
         residuals = rows - means[:, :, None]
         squares = np.einsum("sknd,skde,skne->skn", residuals, precisions, residuals, optimize=True)
         constants = np.log(weights) - 0.5 * (log_dets + D * np.log(2 * np.pi))
-        return np.logaddexp.reduce(constants[:, :, None] - 0.5 * squares, axis=1)
+        found = np.logaddexp.reduce(constants[:, :, None] - 0.5 * squares, axis=1)
+        if background is None or noise_weight is None:
+            return found
+        density = np.exp(-background.log_volume) * background.contains(rows)
+        return np.log((1 - noise_weight[:, None]) * np.exp(found) + noise_weight[:, None] * density)
 
     centre = np.einsum("sk,skd->sd", weights, means)
     second = np.einsum("skdd->skd", covariances) + (means - centre[:, None]) ** 2
@@ -117,13 +140,26 @@ def quantities(X: np.ndarray, weights: np.ndarray, means: np.ndarray, covariance
     if weights.shape[1] > 1:
         entropy = -(weights * np.log(weights)).sum(axis=1)
         found |= {"largest_weight": weights.max(axis=1), "weight_entropy": entropy}
-    return found
+    return found if noise_weight is None else found | {"noise_weight": noise_weight}
+
+
+def parameter_names(model: pm.Model) -> tuple[str, ...]:
+    """Names of the variables that a mixture is made of."""
+    return (*PARAMETERS, *(["noise_weight"] if "noise_weight" in model.named_vars else []))
+
+
+def arrays_of(mixtures: MixtureParameters) -> list[np.ndarray]:
+    """Their arrays."""
+    found = [getattr(mixtures, name) for name in PARAMETERS]
+    return found if mixtures.noise is None else [*found, mixtures.noise.weight]
 
 
 def prior_draws(model: pm.Model, draws: int, seed: int) -> MixtureParameters:
     """Mixtures from the prior, batch shape (draws,)."""
-    drawn = pm.draw([model[name] for name in PARAMETERS], draws, mode=INTERPRETED, random_seed=seed)
-    return MixtureParameters.from_covariances(*drawn)
+    drawn = pm.draw([model[name] for name in parameter_names(model)], draws, mode=INTERPRETED, random_seed=seed)
+    found = MixtureParameters.from_covariances(*drawn[:3])
+    background = specification(model).background
+    return found if background is None else replace(found, noise=Noise(drawn[3], background))
 
 
 def starting_vectors(model: pm.Model, mixtures: MixtureParameters) -> np.ndarray:
@@ -139,6 +175,8 @@ def starting_vectors(model: pm.Model, mixtures: MixtureParameters) -> np.ndarray
     for s in range(len(mixtures.weights)):
         values = family.start(given.prior.covariances, mixtures.covariances[s], *centre)
         values |= {"means": mixtures.means[s], "weights": mixtures.weights[s]}
+        if mixtures.noise is not None:
+            values |= {"noise_weight": mixtures.noise.weight[s]}
         starts.append(unconstrained_point(model, {rv.name: values[rv.name] for rv in model.free_RVs}))
     return np.array(starts)
 
@@ -146,18 +184,22 @@ def starting_vectors(model: pm.Model, mixtures: MixtureParameters) -> np.ndarray
 def compiled(configuration: Configuration) -> tuple[pm.Model, LogDensity, np.ndarray]:
     """Model that posteriors are sampled from, its log density, and the (N, D) array that both read the data from."""
     rng = np.random.default_rng(5)
+    some = rng.normal(size=(N_ROWS, configuration.n_features))
+    if configuration.noise is not None:
+        some[0] = 2 * configuration.noise[1]  # outside, so that each row has a density of its own
     model = mixture_model(
-        rng.normal(size=(N_ROWS, configuration.n_features)),
+        some,
         configuration.n_components,
         covariance_type=configuration.covariance_type,
         prior=configuration.assumed or configuration.prior,
+        noise=configuration.background,
     )
     if configuration.without_jacobian is not None:
         rv = model[configuration.without_jacobian]
         model.rvs_to_transforms[rv] = WithoutJacobian(model.rvs_to_transforms[rv])
     density = compile_log_density(model)
     X = model["x_data"].get_value(borrow=True)
-    for name in {"x_data", "orientation_centre"} & set(model.named_vars):
+    for name in {"x_data", "orientation_centre", "background_log_density"} & set(model.named_vars):
         assert any(np.shares_memory(model[name].get_value(borrow=True), array) for array in density.data)
     return model, density, X
 
@@ -167,7 +209,8 @@ def constrainer(model: pm.Model) -> Callable[[np.ndarray], list[np.ndarray]]:
     vectors = pt.tensor("vectors", dtype="float64", shape=(None, unconstrained_space(model).size))
     parts = unconstrained_space(model).split(vectors)
     values = {value: parts[value.name] for value in (model.rvs_to_values[rv] for rv in model.free_RVs)}
-    outputs = [o for o in model.unobserved_value_vars if o.name in PARAMETERS]
+    names = parameter_names(model)
+    outputs = [o for o in model.unobserved_value_vars if o.name in names]
     function = pytensor.function([vectors], vectorize_graph(outputs, replace=values), mode=INTERPRETED)
     batched = [output.name for output in outputs]
 
@@ -175,13 +218,18 @@ def constrainer(model: pm.Model) -> Callable[[np.ndarray], list[np.ndarray]]:
         found = dict(zip(batched, function(draws), strict=True))
         K = model[PARAMETERS[1]].type.shape[0]
         found[PARAMETERS[0]] = np.broadcast_to(found[PARAMETERS[0]], (len(draws), K))
-        return [found[name] for name in PARAMETERS]
+        return [found[name] for name in names]
 
     return constrain
 
 
 def posterior_quantities(
-    constrain: Callable, density: LogDensity, X: np.ndarray, starts: np.ndarray, seed: int
+    constrain: Callable,
+    density: LogDensity,
+    X: np.ndarray,
+    background: Background | None,
+    starts: np.ndarray,
+    seed: int,
 ) -> tuple[dict[str, np.ndarray], float, float]:
     """Quantities over (chain, draw), their smallest bulk ESS and largest R-hat."""
     for longer in LONGER:
@@ -190,7 +238,7 @@ def posterior_quantities(
         )
         shape = drawn.values.shape[:2]
         arrays = constrain(drawn.values.reshape(-1, drawn.values.shape[2]))
-        found = {name: value.reshape(shape) for name, value in quantities(X, *arrays).items()}
+        found = {name: value.reshape(shape) for name, value in quantities(X, background, *arrays).items()}
         ess = min(float(arviz_stats.ess(value, chain_axis=0, draw_axis=1)) for value in found.values())
         if ess >= LEAST_ESS:
             break
@@ -213,17 +261,20 @@ def calibrate(configuration: Configuration, replications: int, seed: int = 7) ->
     source = model
     if configuration.assumed is not None:
         K, family = configuration.n_components, configuration.covariance_type
-        source = mixture_model(X, K, covariance_type=family, prior=configuration.prior)
-    mixtures = prior_draws(source, 2 * replications, seed)
+        source = mixture_model(X, K, covariance_type=family, prior=configuration.prior, noise=configuration.background)
+    mixtures, background = prior_draws(source, 2 * replications, seed), configuration.background
     rng = np.random.default_rng(seed)
     ranks: dict[str, list[int]] = {}
     sampling: dict[str, list[float]] = {"ess": [], "rhat": []}
     for r in range(replications):
         truth = mixtures[r]
         X[:] = draw_rows(rng, truth, N_ROWS)[0]
+        if background is not None:
+            densities = model["background_log_density"].get_value(borrow=True)
+            densities[:] = np.where(background.contains(X), -background.log_volume, -np.inf)
         starts = starting_vectors(model, mixtures[[r, replications + r]])
-        found, ess, rhat = posterior_quantities(constrain, density, X, starts, seed + r)
-        at_truth = quantities(X, *(getattr(truth, name)[None] for name in PARAMETERS))
+        found, ess, rhat = posterior_quantities(constrain, density, X, background, starts, seed + r)
+        at_truth = quantities(X, background, *(array[None] for array in arrays_of(truth)))
         for name, value in found.items():
             kept = value.ravel()[np.linspace(0, value.size - 1, KEPT).astype(int)]
             ranks.setdefault(name, []).append(int((kept < at_truth[name]).sum()))

@@ -1,5 +1,7 @@
 """The compiled pass over incomplete rows: its value against the NumPy one, its gradient against finite differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -7,6 +9,8 @@ from numpy.testing import assert_allclose
 from bayesgmm import incomplete
 from bayesgmm.dispatch.numba import mixture_log_likelihood
 from bayesgmm.dispatch.numba_incomplete import incomplete_log_likelihood
+from bayesgmm.noise import Background, Noise
+from bayesgmm.op import NO_NOISE
 from bayesgmm.packing import pack
 from bayesgmm.parameters import MixtureParameters
 from tests.incomplete_cases import CASES, incomplete_rows, mixture
@@ -14,21 +18,28 @@ from tests.incomplete_cases import CASES, incomplete_rows, mixture
 STEP = 1e-6
 
 
-def compiled(packed, log_weights, means, U):
-    value, *gradients = incomplete_log_likelihood(*packed, log_weights, means, U)
-    return float(value), gradients
+def compiled(packed, log_weights, means, U, log_noise=NO_NOISE[0]):
+    value, *gradients = incomplete_log_likelihood(*packed, log_weights, means, U, log_noise)
+    return float(value), gradients if np.isfinite(log_noise) else gradients[:3]
 
 
 def arguments(p: MixtureParameters):
-    return p.log_weights, p.means, p.precision_cholesky
+    noise = () if p.noise is None else (np.asarray(p.noise.log_weight),)
+    return p.log_shares, p.means, p.precision_cholesky, *noise
 
 
+@pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(("K", "D"), [(1, 2), (3, 3), (2, 1)])
-def test_value_is_that_of_numpy_and_gradient_that_of_finite_differences(case, K, D, rng):
+def test_value_is_that_of_numpy_and_gradient_that_of_finite_differences(case, K, D, noisy, rng):
     p = mixture(rng, K, D)
     observations = incomplete_rows(rng, CASES[case], p, 120).observations()
-    packed, _ = pack(observations)
+    background = None
+    if noisy:
+        # a box that some rows are outside of
+        background = Background.box(*np.nanquantile(observations.values, [0.1, 0.9], axis=0))
+        p = replace(p, noise=Noise(np.asarray(0.2), background))
+    packed, _ = pack(observations, background)
     value, gradients = compiled(packed, *arguments(p))
     expected = incomplete.expected_statistics(observations, observations.to_standard(p)).log_likelihood
     assert_allclose(value, expected, rtol=1e-11)
@@ -52,7 +63,7 @@ def test_complete_rows_are_those_of_the_plain_pass(rng):
     observations = incomplete_rows(rng, (), p, 500).observations()
     packed, order = pack(observations)
     value, gradients = compiled(packed, *arguments(p))
-    same, *plain = mixture_log_likelihood(observations.values[order], np.ones(500), *arguments(p))
+    same, *plain, _ = mixture_log_likelihood(observations.values[order], np.ones(500), *arguments(p), *NO_NOISE)
     assert_allclose(value, same, rtol=1e-13)
     for ours, theirs in zip(gradients, plain, strict=True):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs).max())
