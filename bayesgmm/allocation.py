@@ -9,6 +9,7 @@ import numpy as np
 
 from bayesgmm.blocks import for_each_block
 from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters
 
@@ -21,7 +22,7 @@ def spread_over(n_draws: int, S: int) -> np.ndarray:
 def draw_allocations(
     observations: Observations, parameters: MixtureParameters, n_draws: int, random_seed: int | None
 ) -> np.ndarray:
-    """Draw z_n from (r_n1 ... r_nK) of each of `n_draws` mixtures.
+    """Draw z_n from (r_n1 ... r_nK) of each of `n_draws` mixtures; -1 is noise.
 
     Rows are independent given the parameters, so that draws of all rows are draws from P(z | data) when the mixtures
     are draws from the posterior.
@@ -43,7 +44,8 @@ def draw_allocations(
     used, which = np.unique(spread_over(n_draws, parameters.batch_shape[0]), return_inverse=True)
     entropy: Any = np.random.SeedSequence(random_seed).entropy
     out = np.empty((n_draws, observations.n_rows), dtype=np.int16)
-    last = parameters.n_components - 1
+    K = parameters.n_components
+    last = K - 1 if parameters.noise is None else K
 
     def keep(rows: slice | np.ndarray, log_joint: np.ndarray) -> None:
         normalise(log_joint)
@@ -51,7 +53,8 @@ def draw_allocations(
         edges = np.cumsum(log_joint[:, :last], axis=1, out=log_joint[:, :last])
         # blocks are the same whatever the number of threads: their first row seeds them
         uniform = np.random.default_rng([entropy, first]).random((n_draws, log_joint.shape[-1]))
-        out[:, rows] = (uniform[:, None] > edges[which]).sum(axis=1)
+        chosen = (uniform[:, None] > edges[which]).sum(axis=1)
+        out[:, rows] = np.where(chosen == K, NOISE_LABEL, chosen)
 
     for_each_block(keep, observations, parameters[used])
     return out

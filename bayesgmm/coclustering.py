@@ -40,7 +40,8 @@ def coclustering(
     """Give the probability that two rows come from the same component.
 
     P(z_i = z_j | data) = mean over draws of sum_k r_ik r_jk for i != j, and 1 for i = j. It does not depend on how
-    components are labelled, nor on whether labels switch between draws.
+    components are labelled, nor on whether labels switch between draws. Noise is no component: two rows of noise are
+    not together, and the probabilities of a row with all others are small where it is probably noise.
 
     Parameters
     ----------
@@ -126,13 +127,18 @@ def _similarity(observations: Observations, parameters: MixtureParameters, chose
 
 
 def memberships(observations: Observations, parameters: MixtureParameters) -> np.ndarray:
-    """Return r_nk of each of S mixtures side by side, (N, S K)."""
+    """Return r_nk of each of S mixtures side by side, (N, S K); without noise."""
 
     def flat(log_joint: np.ndarray) -> np.ndarray:
-        normalise(log_joint)
-        return log_joint.reshape(-1, log_joint.shape[-1]).T
+        return _of_components(log_joint, parameters).T
 
     return map_rows(flat, observations, parameters, trailing=(parameters.weights.size,))
+
+
+def _of_components(log_joint: np.ndarray, parameters: MixtureParameters) -> np.ndarray:
+    """Log joint densities of a block into r_nk, (S K, B), overwriting them: noise takes its share, and goes."""
+    normalise(log_joint)
+    return log_joint[:, : parameters.n_components].reshape(-1, log_joint.shape[-1])
 
 
 def _partners(observations: Observations, parameters: MixtureParameters, top: int) -> xr.Dataset:
@@ -148,8 +154,7 @@ def _partners(observations: Observations, parameters: MixtureParameters, top: in
 
     def compress(log_joint: np.ndarray) -> np.ndarray:
         """Coordinates, and the squared length that they leave out."""
-        normalise(log_joint)
-        r = log_joint.reshape(-1, log_joint.shape[-1])
+        r = _of_components(log_joint, used)
         coordinates = basis.T @ r
         lost = np.einsum("ib,ib->b", r, r) - np.einsum("qb,qb->b", coordinates, coordinates)
         return np.concatenate([coordinates, np.maximum(lost, 0.0)[None]]).T

@@ -7,8 +7,9 @@ from typing import Any, overload
 import xarray as xr
 
 from bayesgmm.conditioning import condition, given_values, positions
-from bayesgmm.datatree import FEATURE, FEATURE_BIS, META, parameter_dataset, posterior_parameters, view
+from bayesgmm.datatree import FEATURE, FEATURE_BIS, META, NOISE, parameter_dataset, posterior_parameters, view
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.noise import Background
 from bayesgmm.parameters import MixtureParameters
 
 FITTED = ("posterior", "em")
@@ -27,7 +28,8 @@ def marginal(
 ) -> "xr.DataTree | GaussianMixture":
     """Take the mixture of some of the features, the others integrated out.
 
-    p(x_a) = sum_k weights_k N(x_a | mu_ka, Sigma_kaa), in every draw: a Gaussian mixture with the same weights.
+    p(x_a) = sum_k weights_k N(x_a | mu_ka, Sigma_kaa), in every draw: a Gaussian mixture of the same weights. Noise in
+    a box has the same share in the box of these features.
 
     Parameters
     ----------
@@ -45,7 +47,8 @@ def marginal(
     Raises
     ------
     ValueError
-        When a feature is unknown or named twice; the names there are, are listed.
+        When a feature is unknown or named twice; the names there are, are listed. Also when noise is uniform in a hull,
+        of which some features alone are not.
 
     References
     ----------
@@ -66,7 +69,7 @@ def marginal(
     tree = _derived(dt, lambda parameters: parameters.marginal(chosen), chosen, names, mixture.units)
     if "observed_data" in dt.children:
         tree["observed_data"] = xr.DataTree(dt["observed_data"].to_dataset().isel({FEATURE: chosen}))
-    return _say(tree, dt, "marginal_of", list(names))
+    return _say(tree, dt, chosen, "marginal_of", list(names))
 
 
 @overload
@@ -78,7 +81,8 @@ def conditional(dt: "xr.DataTree | GaussianMixture", values: Mapping[Any, Any]) 
 
     p(x_a | x_b) = sum_k w_k N(x_a | m_k, S_k) with ``w_k ∝ weights_k N(x_b | mu_kb, Sigma_kbb)``,
     ``m_k = mu_ka + Sigma_kab Sigma_kbb^-1 (x_b - mu_kb)`` and ``S_k = Sigma_kaa - Sigma_kab Sigma_kbb^-1 Sigma_kba``,
-    in every draw: the spread between draws is what the parameters leave open.
+    in every draw: the spread between draws is what the parameters leave open. Noise in a box is uniform over the edges
+    of the other features; its weight is proportional to its density at x_b, which is zero outside the box.
 
     The draws count alike, as they came from the data: x_b is a condition, as in regression, not one more row that
     would itself say something of the parameters.
@@ -100,7 +104,7 @@ def conditional(dt: "xr.DataTree | GaussianMixture", values: Mapping[Any, Any]) 
     ------
     ValueError
         When a feature is unknown, none or every one is given, a value is not finite, or so far from every component
-        that double precision has no density there.
+        that double precision has no density there. Also when noise is uniform in a hull.
 
     References
     ----------
@@ -120,7 +124,7 @@ def conditional(dt: "xr.DataTree | GaussianMixture", values: Mapping[Any, Any]) 
     given, numbers = given_values(names, values)
     rest = [j for j in range(len(names)) if j not in given]
     tree = _derived(dt, lambda parameters: condition(parameters, given, numbers), rest, names, mixture.units)
-    return _say(tree, dt, "given", {names[j]: float(value) for j, value in zip(given, numbers, strict=True)})
+    return _say(tree, dt, rest, "given", {names[j]: float(value) for j, value in zip(given, numbers, strict=True)})
 
 
 def _derived(
@@ -141,9 +145,14 @@ def _derived(
     return xr.DataTree.from_dict(groups)
 
 
-def _say(tree: xr.DataTree, dt: xr.DataTree, key: str, value: Any) -> xr.DataTree:
-    """Write down where the mixture comes from; its prior and family were those of the whole, and are left out."""
+def _say(tree: xr.DataTree, dt: xr.DataTree, features: list[int], key: str, value: Any) -> xr.DataTree:
+    """Write down where the mixture comes from; its prior and family were those of the whole, and are left out.
+
+    `features` are the positions of those that it has: the background of noise is that of these.
+    """
     before = json.loads(dt.attrs[META]) if META in dt.attrs else {}
     kept = {name: before[name] for name in before if name not in ("prior", "covariance_type")}
+    if kept.get(NOISE) is not None:
+        kept[NOISE] = Background.from_json(kept[NOISE]).marginal(features).to_json()
     tree.attrs[META] = json.dumps({**kept, "covariance_type": "full", key: value})
     return tree

@@ -1,16 +1,18 @@
 """What a Gaussian mixture says of some features given the others, and of one feature: its quantiles.
 
-May import NumPy, SciPy and the parameters only. Leading batch dimensions of the parameters are kept.
+May import NumPy, SciPy, the noise and the parameters only. Leading batch dimensions of the parameters are kept.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp, ndtr, ndtri
+from scipy.special import expit, logsumexp, ndtr, ndtri
 
+from bayesgmm.noise import Noise
 from bayesgmm.parameters import MixtureParameters, ParameterError
 
 
@@ -19,6 +21,8 @@ def condition(parameters: MixtureParameters, given: Sequence[int], values: np.nd
 
     p(x_a | x_b) = sum_k w_k N(x_a | m_k, S_k) with ``w_k ∝ weights_k N(x_b | mu_kb, Sigma_kbb)``,
     ``m_k = mu_ka + Sigma_kab Sigma_kbb^-1 (x_b - mu_kb)`` and ``S_k = Sigma_kaa - Sigma_kab Sigma_kbb^-1 Sigma_kba``.
+    Noise in a box is uniform over the edges of the other features, with a weight ∝ pi_0 / volume_b where x_b is between
+    the edges of the given ones, and zero where it is not.
 
     Parameters
     ----------
@@ -33,6 +37,8 @@ def condition(parameters: MixtureParameters, given: Sequence[int], values: np.nd
     ------
     ParameterError
         When the values are so far from every component that double precision has no density there.
+    BackgroundError
+        When noise is uniform in a hull.
 
     References
     ----------
@@ -51,7 +57,23 @@ def condition(parameters: MixtureParameters, given: Sequence[int], values: np.nd
             f"the given values {np.asarray(values).tolist()} are so far from every component that double precision "
             "has no density there: check the values."
         )
-    return MixtureParameters.from_covariances(np.exp(log_joint - total), means, L_aa @ np.swapaxes(L_aa, -1, -2))
+    found = MixtureParameters.from_covariances(np.exp(log_joint - total), means, L_aa @ np.swapaxes(L_aa, -1, -2))
+    if parameters.noise is None:
+        return found
+    # the components' densities but for the (2 pi)^(-B / 2) that they share
+    of_components = total[..., 0] - 0.5 * len(given) * np.log(2 * np.pi)
+    return replace(found, noise=_condition_noise(parameters.noise, given, np.asarray(values), rest, of_components))
+
+
+def _condition_noise(
+    noise: Noise, given: Sequence[int], values: np.ndarray, rest: list[int], log_density: np.ndarray
+) -> Noise:
+    """Noise in the other features; `log_density`, (...), is that of the components together, without their share."""
+    seen, left = noise.background.marginal(given), noise.background.marginal(rest)
+    if not seen.contains(values[None])[0]:
+        return Noise(np.zeros_like(noise.weight), left)
+    odds = noise.log_weight - seen.log_volume - noise.log_rest - log_density
+    return Noise(expit(odds), left)
 
 
 def regressions(parameters: MixtureParameters, given: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,6 +104,8 @@ def regressions(parameters: MixtureParameters, given: Sequence[int]) -> tuple[np
 def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
     """Distribution function of a mixture in one feature: P(X <= x) = sum_k weights_k Phi((x - mu_k) / sigma_k).
 
+    With noise between two edges, (1 - pi_0) times this, plus pi_0 times how far x is from the lower to the upper one.
+
     Parameters
     ----------
     parameters : MixtureParameters
@@ -92,8 +116,12 @@ def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
     -------
     probabilities : (..., Q) float64
     """
-    weights, z = parameters.weights[..., None, :], _standardised(parameters, x)
+    x = np.asarray(x, dtype=np.float64)
+    weights, z = _shares(parameters)[..., None, :], _standardised(parameters, x)
     below, above = (weights * ndtr(z)).sum(axis=-1), (weights * ndtr(-z)).sum(axis=-1)
+    if parameters.noise is not None:
+        weight, passed, left = _along(parameters.noise, x)
+        below, above = below + weight * passed, above + weight * left
     # the smaller of the two tails: never above one, and one at infinity, whatever the rounding of the weights
     return np.where(below <= above, below, 1.0 - above)
 
@@ -101,8 +129,8 @@ def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
 def quantile(parameters: MixtureParameters, q: np.ndarray) -> np.ndarray:
     """Invert `cumulative`: the x with P(X <= x) = q; minus infinity at 0, infinity at 1.
 
-    A quantile of the mixture lies between the least and the greatest of its components' own. Bisection from there
-    ends when floating-point numbers do: safe whatever the gaps between components.
+    A quantile of the mixture lies between the least and the greatest of its components' own, and of the noise's.
+    Bisection from there ends when floating-point numbers do: safe whatever the gaps between components.
 
     Parameters
     ----------
@@ -125,6 +153,11 @@ def quantile(parameters: MixtureParameters, q: np.ndarray) -> np.ndarray:
     present = parameters.weights[..., None, :] > 0
     low = np.where(present, own - room, np.inf).min(axis=-1)
     high = np.where(present, own + room, -np.inf).max(axis=-1)
+    if parameters.noise is not None:
+        lower, upper = _edges(parameters.noise)
+        there = parameters.noise.weight[..., None] > 0
+        at, room = lower + p * (upper - lower), 1e-6 * (upper - lower)
+        low, high = np.where(there, np.minimum(low, at - room), low), np.where(there, np.maximum(high, at + room), high)
     while True:
         middle = low + 0.5 * (high - low)
         if not ((middle > low) & (middle < high)).any():
@@ -196,6 +229,25 @@ def _factors(
     return rest, L[..., :b, :b], L[..., b:, :b], L[..., b:, b:]
 
 
+def _shares(parameters: MixtureParameters) -> np.ndarray:
+    """Shares of the components in all rows, (..., K)."""
+    noise = parameters.noise
+    return parameters.weights if noise is None else parameters.weights * (1.0 - noise.weight[..., None])
+
+
+def _edges(noise: Noise) -> tuple[float, float]:
+    """Lower and upper edge of a background in one feature."""
+    (lower,), (upper,) = noise.background.lower, noise.background.upper
+    return float(lower), float(upper)
+
+
+def _along(noise: Noise, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """pi_0 (..., 1), and the shares of the noise in one feature below and above points x, (..., Q)."""
+    lower, upper = _edges(noise)
+    x = np.clip(x, lower, upper)
+    return noise.weight[..., None], (x - lower) / (upper - lower), (upper - x) / (upper - lower)
+
+
 def _standardised(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
     """(x - mu_k) / sigma_k of points x, (..., Q), in a new last dimension: (..., Q, K)."""
     mean, inverse_sd = parameters.means[..., None, :, 0], parameters.precision_cholesky[..., None, :, 0, 0]
@@ -206,11 +258,16 @@ def _excess(parameters: MixtureParameters, x: np.ndarray, q: np.ndarray) -> np.n
     """P(X <= x) - q, (..., Q), of the tails alone.
 
     Components wholly on one side of x cancel against q first: the sign is right also far in the gap between two
-    components and near q = 1, where P(X <= x) itself rounds to a constant.
+    components and near q = 1, where P(X <= x) itself rounds to a constant. Noise is cut likewise at its middle.
     """
-    weights, z = parameters.weights[..., None, :], _standardised(parameters, x)
+    weights, z = _shares(parameters)[..., None, :], _standardised(parameters, x)
     passed = z > 0
     tails = (weights * np.where(passed, -ndtr(-np.abs(z)), ndtr(-np.abs(z)))).sum(axis=-1)
     below = np.where(passed, weights, 0.0).sum(axis=-1)
     above = np.where(passed, 0.0, weights).sum(axis=-1)
+    if parameters.noise is not None:
+        weight, share_below, share_above = _along(parameters.noise, x)
+        beyond = share_above < share_below
+        tails = tails + weight * np.where(beyond, -share_above, share_below)
+        below, above = below + np.where(beyond, weight, 0.0), above + np.where(beyond, 0.0, weight)
     return np.where(q <= 0.5, below - q, (1.0 - q) - above) + tails

@@ -1,6 +1,7 @@
 """The density that a fit or a posterior gives to points or on a grid, with a band."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import xarray as xr
 
 from bayesgmm.blocks import for_each_block, map_rows
 from bayesgmm.conditioning import positions, quantile
-from bayesgmm.datatree import FEATURE, OBS, view
+from bayesgmm.datatree import FEATURE, OBS, MixtureView, view
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import COMPILED_FROM, check_ci_prob, equal_tailed, interval
 from bayesgmm.kernel.responsibilities import normalise
@@ -19,6 +20,9 @@ from bayesgmm.progress import progress
 
 NAMES = ("density", "density_lower", "density_upper")
 
+MOST_ERRORS = 200
+"""Rows whose errors are averaged over, spread evenly over the table."""
+
 
 def density(
     dt: "xr.DataTree | GaussianMixture",
@@ -27,11 +31,12 @@ def density(
     ci_prob: float | None = None,
     intervals: bool = True,
     progressbar: bool = True,
+    measurement_errors: Any = None,
 ) -> xr.Dataset:
     """Density of points under the mixture: posterior mean and pointwise interval.
 
-    The posterior mean of p(x | parameters) is the posterior predictive density of a new row at x. Time is O(S M K D^2);
-    memory, the result and a few blocks.
+    The posterior mean of p(x | parameters) is the posterior predictive density of a new row at x, be it of a component
+    or of noise. Time is O(S M K D^2); memory, the result and a few blocks.
 
     Parameters
     ----------
@@ -47,6 +52,11 @@ def density(
         Whether to find the interval, which takes most of the time.
     progressbar : bool
         Whether to show progress on a terminal.
+    measurement_errors : array or True, optional
+        Variances of errors with which the points are measured, in squared units: the density is then that of measured
+        values, each component with the covariance Sigma_k + E. As for `GaussianMixture.fit`: of each feature, (D,); for
+        each point, (M, D); or covariances (M, D, D). True: errors as the rows of the posterior have them, on average
+        over at most 200 of the rows. Without, the density of the underlying values.
 
     Returns
     -------
@@ -57,24 +67,32 @@ def density(
     Raises
     ------
     ValueError
-        When the points are not of these features, or a value is missing or infinite.
+        When the points are not of these features, or a value is missing or infinite; for some of the features where
+        noise is uniform in a hull; where `measurement_errors` are no variances, or True and no row has any.
     """
     mixture = view(dt)
     parameters, names = mixture.parameters, mixture.feature_names
     axes = _axes(names, points) if isinstance(points, Mapping) else None
+    chosen = list(range(len(names)))
+    averaged = measurement_errors is True
+    errors = None if averaged or measurement_errors is False else measurement_errors
     if axes is not None:
         chosen = positions(names, list(axes))
         names = tuple(names[j] for j in chosen)
         parameters = parameters if chosen == list(range(parameters.n_features)) else parameters.marginal(chosen)
         points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1).reshape(-1, len(axes))
-    observations = as_new_observations(points, parameters, names)
+        errors = None if errors is None else _of_features(np.asarray(errors), chosen)
+    observations = as_new_observations(points, parameters, names, errors=errors)
     if observations.missing is not None:
         raise ValueError(
             f"the points have missing values in {observations.name_rows(observations.missing.any(axis=1))}: a point "
             "has a density over all of its features; for a density over some of them, take their `marginal`."
         )
     prob = check_ci_prob(ci_prob) if mixture.has_draws and intervals else None
-    values = _summaries(observations, parameters, prob, progressbar)
+    if averaged:
+        values = _as_measured(observations, parameters, _some_errors(mixture, chosen), prob)
+    else:
+        values = _summaries(observations, parameters, prob, progressbar)
     kept = zip(NAMES[: len(values)], values, strict=True)
     if axes is not None:
         shape = tuple(map(len, axes.values()))
@@ -111,7 +129,8 @@ def grid_axes(
     n_points : int
         Coordinates along each feature, at least 2.
     tail : float
-        The grid of each feature runs from its `tail` to its (1 - `tail`) quantile, the furthest of all draws.
+        The grid of each feature runs from its `tail` to its (1 - `tail`) quantile, the furthest of all draws; where
+        noise is uniform in a hull, from the quantiles of the components or the edge of the hull, the further of them.
 
     Returns
     -------
@@ -140,9 +159,16 @@ def grid_axes(
     asked = [features] if isinstance(features, str | int) else features
     chosen = range(len(names)) if asked is None else positions(names, list(asked))
     axes = {}
+    parameters, noise = mixture.parameters, mixture.parameters.noise
+    # a hull has no density of one feature, and an extent all the same
+    hull = noise.background if noise is not None and noise.background.facets is not None else None
+    clusters = parameters if hull is None else replace(parameters, noise=None)
     for j in chosen:
-        ends = quantile(mixture.parameters.marginal([j]), np.array([tail, 1 - tail]))
-        axes[names[j]] = np.linspace(ends[:, 0].min(), ends[:, 1].max(), int(n_points))
+        ends = quantile(clusters.marginal([j]), np.array([tail, 1 - tail]))
+        low, high = ends[:, 0].min(), ends[:, 1].max()
+        if hull is not None:
+            low, high = min(low, hull.lower[j]), max(high, hull.upper[j])
+        axes[names[j]] = np.linspace(low, high, int(n_points))
     return axes
 
 
@@ -207,6 +233,53 @@ def _summaries(
         else:
             for_each_block(plain, observations, parameters)
     return out
+
+
+def _of_features(errors: np.ndarray, chosen: list[int]) -> np.ndarray:
+    """Errors of some features: variances along the last axis, or covariances in the last two."""
+    return errors[:, chosen][:, :, chosen] if errors.ndim == 3 else errors[..., chosen]
+
+
+def _some_errors(mixture: MixtureView, chosen: list[int]) -> list[tuple[np.ndarray, float]]:
+    """Distinct errors of the rows that were fitted and the share of rows that have each, of `MOST_ERRORS` rows at most.
+
+    Raises
+    ------
+    ValueError
+        When they are kept without any.
+    """
+    rows = mixture.observations
+    if rows is None or rows.errors is None:
+        raise ValueError(
+            "`measurement_errors` is True, and the rows that were fitted are kept without any: pass the variances of "
+            "the errors, or fit with `errors`."
+        )
+    seen = np.arange(rows.n_rows) if rows.missing is None else np.flatnonzero(~rows.missing[:, chosen].any(axis=1))
+    if len(seen) > MOST_ERRORS:
+        seen = seen[np.linspace(0, len(seen) - 1, MOST_ERRORS).round().astype(int)]
+    weights = np.ones(len(seen)) if rows.weights is None else rows.weights[seen]
+    distinct, which = np.unique(_of_features(rows.errors[seen], chosen), axis=0, return_inverse=True)
+    shares = np.bincount(which.ravel(), weights, len(distinct)) / weights.sum()
+    return list(zip(distinct, shares.tolist(), strict=True))
+
+
+def _as_measured(
+    observations: Observations,
+    parameters: MixtureParameters,
+    errors: list[tuple[np.ndarray, float]],
+    prob: float | None,
+) -> np.ndarray:
+    """Mean, and the interval where one is asked for, of the density blurred by errors, averaged over these."""
+    S, M = parameters.batch_shape[0], observations.n_rows
+    values = np.zeros((S, M))
+    for error, share in errors:
+        blurred = (
+            replace(observations, errors=np.broadcast_to(error, (M, *error.shape)).copy()) if error.any() else None
+        )
+        rows = observations if blurred is None else blurred
+        values += share * np.exp(map_rows(lambda log_joint: normalise(log_joint).T, rows, parameters, trailing=(S,)).T)
+    mean = values.mean(axis=0)[None]
+    return mean if prob is None else np.concatenate([mean, np.stack(interval(values, prob))])
 
 
 def _axes(names: tuple[str, ...], points: Mapping[Any, Any]) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """New data like the old: posterior predictive datasets, parameter uncertainty included."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import xarray as xr
 from bayesgmm.conditioning import condition, given_values
 from bayesgmm.datatree import CHAIN, DRAW, FEATURE, OBS, UNIT, MixtureView, posterior_parameters, unit_text, view
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.noise import NOISE_LABEL, Noise
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.simulation import draw_rows
 
@@ -46,17 +48,18 @@ def generate(
         "draws": one posterior draw for each dataset. Plug-in, all datasets alike: "mean", the posterior means of
         weights, means and covariances; "em", the maximum-likelihood fit that seeded the sampler.
     labels : bool
-        Whether to keep the component that each row comes from.
+        Whether to keep the component that each row comes from; -1 for noise.
     measurement_errors : bool
         Where the mixture was fitted to rows with measurement errors it is one of the underlying values, and so is what
         is generated. True adds to each row an error with the covariance of the row of the data in its place, or where
-        `n_obs` is another number than that of the data, of a row taken at random: data like those that were seen.
+        `n_obs` is another number than that of the data, of a row taken at random: data like those that were seen. Rows
+        of noise get none: noise is uniform in the values as they are measured.
 
     Returns
     -------
     DataTree
         Group ``posterior_predictive``: ``x`` (chain, draw, obs_id, feature), one draw per dataset, in the units of the
-        data, and ``component_label`` (chain, draw, obs_id), the component each row comes from.
+        data, and ``component_label`` (chain, draw, obs_id), the component each row comes from, -1 for noise.
 
     Raises
     ------
@@ -95,7 +98,9 @@ def generate(
         rows[0, dataset][:, rest] = drawn
         if errors is not None:
             which = np.arange(n_obs) if n_obs == len(errors) else rng.integers(len(errors), size=n_obs)
-            rows[0, dataset] += (errors[which] @ rng.standard_normal((int(n_obs), D, 1)))[..., 0]
+            error = (errors[which] @ rng.standard_normal((int(n_obs), D, 1)))[..., 0]
+            error[components[0, dataset] == NOISE_LABEL] = 0.0
+            rows[0, dataset] += error
     data = xr.Dataset(
         {"x": ((CHAIN, DRAW, OBS, FEATURE), rows, {"units": unit_text(mixture.units)})},
         coords={
@@ -137,4 +142,7 @@ def _parameters(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, which
         return posterior_parameters(dt, "em").flat()
     every = mixture.parameters
     means = (every.weights.mean(axis=0), every.means.mean(axis=0), every.covariances.mean(axis=0))
-    return MixtureParameters.from_covariances(*means).flat()
+    plugged = MixtureParameters.from_covariances(*means)
+    if every.noise is not None:
+        plugged = replace(plugged, noise=Noise(every.noise.weight.mean(axis=0), every.noise.background))
+    return plugged.flat()

@@ -13,7 +13,16 @@ from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import COMPILED_FROM, check_ci_prob, equal_tailed, interval
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.labels import align
-from bayesgmm.novelty import mean_log_density, simulated_observations, tail_probability
+from bayesgmm.noise import NOISE_LABEL
+from bayesgmm.novelty import (
+    FEWEST_SIMULATED,
+    MOST_KINDS,
+    kinds_of_rows,
+    mean_log_density,
+    seen_like,
+    simulated_observations,
+    tail_probability,
+)
 from bayesgmm.observations import Observations
 from bayesgmm.over_draws import sweep_blocks
 from bayesgmm.parameters import MixtureParameters
@@ -60,7 +69,12 @@ def membership(
         those of the posterior. Over obs_id: ``label`` (most probable component), ``label_agreement`` (share of draws
         whose most probable component it is), ``entropy`` of the probabilities (nats; 0 to log K), ``log_density`` (log
         of the mean density over draws, per unit of volume of the data) and ``tail_probability`` (probability that the
-        mixture makes a row of no more density: small for a row unlike the data; see `bayesgmm.novelty`). One number:
+        mixture makes a row of no more density: small for a row unlike the data; see `bayesgmm.novelty`; of a row with
+        missing values or errors, among rows seen likewise, or NaN where these are of too many kinds). With a noise
+        component, over obs_id also ``noise_probability``, ``noise_probability_lower``, ``noise_probability_upper`` and
+        ``noise_probability_em``: the probabilities of a row sum to one minus that of noise, ``label`` is -1 where noise
+        is more probable than any component, and it counts as one of them in ``label_agreement``, ``entropy`` and
+        ``n_switched``; the density is that of components and noise together. One number:
         ``n_switched``, how many rows a draw puts elsewhere than ``label`` does, on average over draws (the sum of
         1 - label_agreement), with ``n_switched_lower`` and ``n_switched_upper``.
         A fit has no draws, hence neither ends of intervals, ``label_agreement`` nor ``n_switched``.
@@ -104,24 +118,29 @@ def membership(
         dims = (OBS, COMPONENT)[: np.ndim(values)]
         result[name] = (dims, values, {"long_name": text, **attrs})
 
-    add("probability", rows.mean, "P(component | row), mean over draws")
+    K = mixture.parameters.n_components
+    said = {"": (rows.mean, "mean over draws")}
     if rows.lower is not None and rows.upper is not None:
-        add("probability_lower", rows.lower, "lower end of the interval over draws")
-        add("probability_upper", rows.upper, "upper end of the interval over draws")
+        said["_lower"] = (rows.lower, "lower end of the interval over draws")
+        said["_upper"] = (rows.upper, "upper end of the interval over draws")
     if isinstance(dt, xr.DataTree) and "em" in dt.children:
-        add("probability_em", _em_probability(dt, observations, mixture.parameters), "P(component | row), EM fit")
-    add("label", rows.mean.argmax(axis=1), "most probable component")
+        said["_em"] = (_em_probability(dt, observations, mixture.parameters), "EM fit")
+    for name, (values, text) in said.items():
+        add(f"probability{name}", values[:, :K], f"P(component | row), {text}")
+    if mixture.parameters.noise is not None:
+        for name, (values, text) in said.items():
+            add(f"noise_probability{name}", values[:, K], f"P(noise | row), {text}")
+    label = rows.mean.argmax(axis=1)
+    add("label", np.where(label == K, NOISE_LABEL, label), "most probable component")
     if mixture.has_draws:
         add("label_agreement", rows.agreement, "share of draws that agree with the label")
     add("entropy", entr(rows.mean).sum(axis=1), "entropy of the probabilities", units="nat")
     add("log_density", rows.log_density, "log of the mean density over draws")
     if n_simulated:
         rng = np.random.default_rng(random_seed)
-        simulated = simulated_observations(mixture.parameters, int(n_simulated), rng)
-        reference = _over_rows(simulated, mixture, None, compiled=compiled, progressbar=False).log_density
-        tail = tail_probability(rows.log_density, reference)
-        text = "P(density of a row of the mixture <= density of this row)"
-        add("tail_probability", tail, text, n_simulated=int(n_simulated), largest_standard_error=0.5 / n_simulated**0.5)
+        tail, n_each = _tail_probabilities(observations, mixture, rows.log_density, int(n_simulated), rng, compiled)
+        text = "P(density of a row of the mixture, seen alike, <= density of this row)"
+        add("tail_probability", tail, text, n_simulated=n_each, largest_standard_error=0.5 / n_each**0.5)
     if mixture.has_draws:
         lower, upper = interval(rows.switched, prob)
         add("n_switched", rows.switched.mean(), "rows that a draw puts elsewhere than their label, mean over draws")
@@ -131,8 +150,29 @@ def membership(
     return result
 
 
+def _tail_probabilities(
+    observations: Observations,
+    mixture: MixtureView,
+    log_density: np.ndarray,
+    n_simulated: int,
+    rng: np.random.Generator,
+    compiled: bool,
+) -> tuple[np.ndarray, int]:
+    """Tail probability of each row among simulated ones that are seen alike, and how many those are."""
+    kinds = kinds_of_rows(observations)
+    if len(kinds) > MOST_KINDS:
+        kinds = [kind for kind in kinds if kind.missing is None and kind.error is None]
+    n_each = max(n_simulated // max(len(kinds), 1), min(FEWEST_SIMULATED, n_simulated))
+    tail = np.full(observations.n_rows, np.nan)
+    for kind in kinds:
+        simulated = seen_like(simulated_observations(mixture.parameters, n_each, rng), kind, rng)
+        reference = _over_rows(simulated, mixture, None, compiled=compiled, progressbar=False).log_density
+        tail[kind.rows] = tail_probability(log_density[kind.rows], reference)
+    return tail, n_each
+
+
 class _Rows(NamedTuple):
-    """What one pass over the rows leaves: (N, K), (N,), and the count of each draw, (S,)."""
+    """What one pass over the rows leaves: (N, K), (N,), and the count of each draw, (S,); K is one more with noise."""
 
     mean: np.ndarray
     lower: np.ndarray | None
@@ -152,6 +192,7 @@ def _over_rows(
 ) -> _Rows:
     """Summarise r_nk of every row over draws; intervals of probability `prob`, or none."""
     N, (S, K) = observations.n_rows, mixture.parameters.weights.shape
+    K += mixture.parameters.noise is not None
     wanted = prob is not None
     compiled = compiled and (not wanted or equal_tailed())
     mean, agreement, log_density = np.empty((N, K)), np.empty(N), np.empty(N)
@@ -202,7 +243,7 @@ def _over_rows(
 
 
 def sweep(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn log joint densities (S, K, B) into memberships, in place, and sum them up.
+    """Turn log joint densities (S, K, B), of noise too, into memberships, in place, and sum them up.
 
     Returns
     -------
@@ -219,7 +260,10 @@ def sweep(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _em_probability(dt: xr.DataTree, observations: Observations, draws: MixtureParameters) -> np.ndarray:
-    """Memberships (N, K) of the maximum-likelihood fit; its components in the order of the posterior's mean mixture."""
+    """Memberships (N, K) of the maximum-likelihood fit; its components in the order of the posterior's mean mixture.
+
+    With noise, (N, K + 1).
+    """
     em = posterior_parameters(dt, "em")
     centre = MixtureParameters.from_covariances(
         *(a.mean(axis=0) for a in (draws.weights, draws.means, draws.covariances))
@@ -230,4 +274,4 @@ def _em_probability(dt: xr.DataTree, observations: Observations, draws: MixtureP
         normalise(log_joint)
         return log_joint.T
 
-    return map_rows(memberships, observations, em, trailing=(em.n_components,))
+    return map_rows(memberships, observations, em, trailing=(em.n_components + (em.noise is not None),))

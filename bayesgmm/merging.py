@@ -10,6 +10,7 @@ from bayesgmm.blocks import map_rows
 from bayesgmm.datatree import COMPONENT, OBS, netcdf_labels, view
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.noise import NOISE_LABEL
 
 N_CLUSTERS, CLUSTER_ID, PAIR = "n_clusters", "cluster_id", "pair"
 
@@ -20,7 +21,8 @@ def merge(dt: "xr.DataTree | GaussianMixture", X: Any = None, *, memberships: bo
     A cluster need not be normal: where several components describe one, their memberships are uncertain, and those of
     their sum are not. Each step merges the pair of clusters k, l whose merge lowers the entropy
     ENT = -sum_n sum_k t_nk log t_nk most, with t_n(k or l) = t_nk + t_nl (Baudry, Raftery, Celeux, Lo & Gottardo 2010,
-    equation 8). The mixture, and its density, stay what they are.
+    equation 8). The mixture, and its density, stay what they are. Noise is no cluster, and is merged with none; its
+    memberships are a term of the entropy that no merge changes.
 
     Parameters
     ----------
@@ -39,8 +41,8 @@ def merge(dt: "xr.DataTree | GaussianMixture", X: Any = None, *, memberships: bo
         ``entropy_drop_per_row``, the drop divided by it, which does not favour large clusters; ``n_merged_so_far``,
         its sum. Over (n_clusters, component): ``cluster``, to which of the clusters, numbered from 0, each component
         belongs. Over (n_clusters, pair): ``merged``, the two clusters (as numbered before) that were merged, -1 for
-        none. Over (n_clusters, obs_id): ``label``; over (n_clusters, obs_id, cluster_id): ``probability``, NaN for
-        clusters that there are no more.
+        none. Over (n_clusters, obs_id): ``label``, -1 for noise; over (n_clusters, obs_id, cluster_id):
+        ``probability``, NaN for clusters that there are no more.
         Attributes: ``suggested``, the number of clusters at the elbow of the entropy against the number of clusters,
         and ``suggested_per_row``, at the elbow against ``n_merged_so_far``; K where K < 3 leaves no elbow to find.
 
@@ -68,14 +70,15 @@ def merge(dt: "xr.DataTree | GaussianMixture", X: Any = None, *, memberships: bo
     """
     mixture = view(dt)
     observations = mixture.observe(X)
-    K = mixture.parameters.n_components
+    K, noise = mixture.parameters.n_components, mixture.parameters.noise
 
     def mean(log_joint: np.ndarray) -> np.ndarray:
         normalise(log_joint)
         return log_joint.mean(axis=0).T
 
-    t = map_rows(mean, observations, mixture.parameters, trailing=(K,))
-    steps = _steps(t)
+    t = map_rows(mean, observations, mixture.parameters, trailing=(K + (noise is not None),))
+    t, in_noise = t[:, :K], t[:, K:]
+    steps = _steps(t, in_noise)
     counts = np.arange(K, 0, -1)
     entropy, merged_rows = np.array([s[0] for s in steps]), np.array([s[2] for s in steps])
     cluster = np.array([s[3] for s in steps])
@@ -87,7 +90,7 @@ def merge(dt: "xr.DataTree | GaussianMixture", X: Any = None, *, memberships: bo
     kept = np.full((K, observations.n_rows, K), np.nan) if memberships else None
     for step, number in enumerate(counts):
         summed = _sums(t, cluster[step], int(number))
-        label[step] = summed.argmax(axis=1)
+        label[step] = _most_probable(summed, in_noise)
         if kept is not None:
             kept[step, :, :number] = summed
 
@@ -119,13 +122,21 @@ def _sums(t: np.ndarray, cluster: np.ndarray, number: int) -> np.ndarray:
     return t @ (cluster[:, None] == np.arange(number)).astype(np.float64)
 
 
-def _steps(t: np.ndarray) -> list[tuple[float, tuple[int, int], int, np.ndarray]]:
+def _most_probable(t: np.ndarray, in_noise: np.ndarray) -> np.ndarray:
+    """Cluster, (N,), of memberships (N, C) in clusters and (N, 1) in noise, or (N, 0) without; -1 is noise."""
+    best = np.concatenate([t, in_noise], axis=1).argmax(axis=1)
+    return np.where(best == t.shape[1], NOISE_LABEL, best)
+
+
+def _steps(t: np.ndarray, in_noise: np.ndarray) -> list[tuple[float, tuple[int, int], int, np.ndarray]]:
     """For K, K - 1, ... clusters: entropy, the pair merged, their rows, and the cluster of each component."""
     K = t.shape[1]
     cluster = np.arange(K)
-    steps = [(float(entr(t).sum()), (-1, -1), 0, cluster)]
+    of_noise = float(entr(in_noise).sum())
+    steps = [(float(entr(t).sum()) + of_noise, (-1, -1), 0, cluster)]
     for _ in range(K - 1):
-        sizes = np.bincount(t.argmax(axis=1), minlength=t.shape[1])
+        best = _most_probable(t, in_noise)
+        sizes = np.bincount(best[best >= 0], minlength=t.shape[1])
         own = entr(t).sum(axis=0)
         pairs = [(k, j) for k in range(t.shape[1]) for j in range(k + 1, t.shape[1])]
         gains = [own[k] + own[j] - entr(t[:, k] + t[:, j]).sum() for k, j in pairs]
@@ -133,7 +144,7 @@ def _steps(t: np.ndarray) -> list[tuple[float, tuple[int, int], int, np.ndarray]
         t = _joined(t, k, j)
         cluster = np.where(cluster == j, k, cluster)
         cluster = cluster - (cluster > j)
-        steps.append((float(entr(t).sum()), (k, j), int(sizes[k] + sizes[j]), cluster))
+        steps.append((float(entr(t).sum()) + of_noise, (k, j), int(sizes[k] + sizes[j]), cluster))
     return steps
 
 

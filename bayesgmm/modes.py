@@ -32,7 +32,8 @@ def modes(dt: "xr.DataTree | GaussianMixture", *, ci_prob: float | None = None) 
     From each component's mean, and from the middle of the ridge between each pair of components, go uphill by
     ``x <- (sum_k r_k P_k)^-1 sum_k r_k P_k mu_k`` with P_k = Sigma_k^-1 and r_k the membership probabilities at x: an
     EM algorithm, that never goes down. Newton's step replaces it where it goes up too. A mixture may have fewer modes
-    than components, and in two features and more also more of them.
+    than components, and in two features and more also more of them. Noise raises the density inside its background by
+    a constant, and moves no mode: they are those of the components together.
 
     Parameters
     ----------

@@ -3,10 +3,27 @@
 May import NumPy and the modules below it only.
 """
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 
 from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
+
+MOST_KINDS = 64
+"""Kinds of incomplete rows that are simulated, each by itself; where there are more, none is."""
+
+FEWEST_SIMULATED = 500
+"""Rows simulated for each kind at least, or all that are asked for."""
+
+
+class Kind(NamedTuple):
+    """Rows (positions) whose same values are missing, (D,) bool, and whose errors are the same, (D,) or (D, D)."""
+
+    rows: np.ndarray
+    missing: np.ndarray | None
+    error: np.ndarray | None
 
 
 def predictive_rows(rng: np.random.Generator, parameters: MixtureParameters, n_rows: int) -> np.ndarray:
@@ -23,7 +40,11 @@ def predictive_rows(rng: np.random.Generator, parameters: MixtureParameters, n_r
     edges = np.cumsum(parameters.weights, axis=1)[s]
     k = np.minimum((rng.random(n_rows)[:, None] > edges).sum(axis=1), K - 1)
     factors = np.linalg.cholesky(parameters.covariances[s, k])
-    return parameters.means[s, k] + np.einsum("nij,nj->ni", factors, rng.standard_normal((n_rows, D)))
+    rows = parameters.means[s, k] + np.einsum("nij,nj->ni", factors, rng.standard_normal((n_rows, D)))
+    if parameters.noise is not None:
+        in_noise = rng.random(n_rows) < parameters.noise.weight[s]
+        rows[in_noise] = parameters.noise.background.draw(int(in_noise.sum()), rng)
+    return rows
 
 
 def mean_log_density(log_density: np.ndarray) -> np.ndarray:
@@ -37,6 +58,44 @@ def simulated_observations(parameters: MixtureParameters, n_rows: int, rng: np.r
     """Rows of `predictive_rows`, as observations."""
     names = tuple(f"x{j}" for j in range(parameters.n_features))
     return as_new_observations(predictive_rows(rng, parameters, n_rows), parameters, names)
+
+
+def kinds_of_rows(observations: Observations) -> list[Kind]:
+    """Rows of each kind; their densities can be compared among themselves, not with those of other kinds."""
+    N, D = observations.values.shape
+    missing, errors = observations.missing, observations.errors
+    if missing is None and errors is None:
+        return [Kind(np.arange(N), None, None)]
+    marks = np.zeros((N, D)) if missing is None else missing.astype(np.float64)
+    if errors is not None:
+        marks = np.concatenate([marks, errors.reshape(N, -1)], axis=1)
+    _, first, which = np.unique(marks, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1])
+    return [
+        Kind(
+            rows,
+            missing[n] if missing is not None and missing[n].any() else None,
+            errors[n] if errors is not None and errors[n].any() else None,
+        )
+        for rows, n in zip(groups, first, strict=True)
+    ]
+
+
+def seen_like(simulated: Observations, kind: Kind, rng: np.random.Generator) -> Observations:
+    """See simulated rows as those of a kind are seen: with their errors, and without the values that they miss."""
+    N, D = simulated.values.shape
+    values, missing, errors = simulated.values, None, None
+    if kind.error is not None:
+        matrix = np.diag(kind.error) if kind.error.ndim == 1 else kind.error
+        eigenvalues, vectors = np.linalg.eigh(matrix)
+        root = vectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+        values = values + rng.standard_normal((N, D)) @ root.T
+        errors = np.repeat(kind.error[None], N, axis=0)
+    if kind.missing is not None:
+        values = np.where(kind.missing, np.nan, values)
+        missing = np.repeat(kind.missing[None], N, axis=0)
+    return replace(simulated, values=values, missing=missing, errors=errors)
 
 
 def tail_probability(log_density: np.ndarray, simulated: np.ndarray) -> np.ndarray:

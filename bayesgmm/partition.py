@@ -11,6 +11,7 @@ from bayesgmm.allocation import draw_allocations
 from bayesgmm.datatree import OBS, netcdf_labels, view
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import check_ci_prob, interval
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.partition_loss import LOSSES, adjusted_rand, loss_table, losses_to_draws
 from bayesgmm.partition_search import Groups, group_rows, search_partition
 
@@ -38,6 +39,9 @@ def partition(
     whether they switch, do not matter. The credible ball is the smallest around c* that holds `ci_prob` of the draws;
     its bounds show how different a clustering may still be.
 
+    With a noise component, noise is one more class of the rows, as in mclust's classifications: to put two rows of it
+    apart is a loss. It is not one of the clusters, and its label is -1.
+
     Parameters
     ----------
     dt : DataTree or GaussianMixture
@@ -64,9 +68,9 @@ def partition(
     -------
     Dataset
         Over obs_id: ``label``, from 0, where K clusters are numbered as the components they share most rows with, and
-        fewer or more clusters in the order of those; ``cohesion``, the mean probability that the row is together with
-        another of its cluster (1 where it has no other). Over (bound, obs_id): ``bound_label``, draws at the edge of
-        the ball: among the draws in it that have the fewest clusters ("vertical_upper"), the most clusters
+        fewer or more clusters in the order of those, -1 for noise; ``cohesion``, the mean probability that the row is
+        together with another of its cluster (1 where it has no other). Over (bound, obs_id): ``bound_label``, draws at
+        the edge of the ball: among the draws in it that have the fewest clusters ("vertical_upper"), the most clusters
         ("vertical_lower") and among all ("horizontal"), the furthest from c*; ``bound_distance`` and
         ``bound_n_clusters`` of each. Numbers: ``expected_loss``, ``best_draw_loss`` (the least of single draws),
         ``radius`` of the ball, ``n_clusters``, ``n_clusters_lower`` and ``n_clusters_upper`` (interval over draws, of
@@ -112,15 +116,18 @@ def partition(
     compared = None if known is None else _known_labels(known, N)
     M = int(n_draws) if n_draws is not None else int(np.clip(S, 500, min(1000, max(100, MOST_LABELS / N))))
     z = draw_allocations(observations, mixture.parameters, M, random_seed)
+    # noise as a class after the components
+    K = mixture.parameters.n_components
+    z[z == NOISE_LABEL] = K
 
     groups = group_rows(z)
     f = loss_table(loss, N)
     common = _most_common(groups)
     found = search_partition(groups, f, common[None], n_runs=n_runs, rng=np.random.default_rng(random_seed))
-    labels = _number(found.labels, common, groups.weights)
+    labels = _number(found.labels, common, groups.weights, _matched(found.labels, common, groups.weights, K))
     # rounded, so that draws as far away as each other are, and the clustering itself is at no distance
-    distances = losses_to_draws(labels[None], groups.weights, groups.draws, f)[0].round(12) + 0.0
-    occupied = np.array([len(np.unique(draw)) for draw in groups.draws])
+    distances = losses_to_draws(found.labels[None], groups.weights, groups.draws, f)[0].round(12) + 0.0
+    occupied = np.array([len(np.unique(draw[draw < K])) for draw in groups.draws])
     # the smallest radius that holds the probability: an order statistic, not a quantile between draws
     radius = np.sort(distances)[int(np.ceil(prob * M - 1e-9)) - 1]
     chosen = _bounds(distances, occupied, radius)
@@ -134,14 +141,20 @@ def partition(
 
     unit = {"units": "bit" if loss == "vi" else "1"}
     add("label", OBS, labels[of_row].astype(np.int64), "cluster of the row")
-    add("cohesion", OBS, _cohesion(labels, groups)[of_row], "mean probability of being with another row of the cluster")
+    add(
+        "cohesion",
+        OBS,
+        _cohesion(found.labels, groups)[of_row],
+        "mean probability of being with another row of the cluster",
+    )
     add("expected_loss", (), found.expected_loss, "expected loss of the clustering", **unit)
     add("best_draw_loss", (), found.best_draw_loss, "least expected loss of a single draw", **unit)
     add("radius", (), radius, "radius of the credible ball", **unit)
     add("n_clusters", (), int(labels.max()) + 1, "clusters")
     add("n_clusters_lower", (), lower, "lower end of the interval over draws")
     add("n_clusters_upper", (), upper, "upper end of the interval over draws")
-    edge = np.stack([_number(groups.draws[m], labels, groups.weights) for m in chosen])
+    reference = np.where(labels == NOISE_LABEL, labels.max() + 1, labels)
+    edge = np.stack([_number(groups.draws[m], reference, groups.weights, K) for m in chosen])
     add("bound_label", (BOUND, OBS), edge[:, of_row].astype(np.int64), "cluster of the row at the edge of the ball")
     add("bound_distance", BOUND, distances[chosen], "distance from the clustering", **unit)
     add("bound_n_clusters", BOUND, occupied[chosen], "clusters")
@@ -149,7 +162,7 @@ def partition(
         rows, codes = compared
         of_draws = adjusted_rand(codes, z[:, rows])
         low, high = interval(of_draws, prob)
-        own = adjusted_rand(codes, labels[of_row][None, rows])[0]
+        own = adjusted_rand(codes, found.labels[of_row][None, rows])[0]
         add("ari", (), own, "adjusted Rand index of the clustering with the known labels")
         add("ari_mean", (), of_draws.mean(), "adjusted Rand index with the known labels, mean over draws")
         add("ari_lower", (), low, "lower end of the interval over draws")
@@ -179,12 +192,37 @@ def _most_common(groups: Groups) -> np.ndarray:
     return np.stack([(groups.draws == k).sum(axis=0) for k in range(K)]).argmax(axis=0).astype(np.int16)
 
 
-def _number(labels: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return labels from 0, in the order of the clusters of another partition that they share most rows with."""
-    _, own = np.unique(labels, return_inverse=True)
-    C, R = int(own.max()) + 1, int(reference.max()) + 1
-    shared = np.zeros((C, R))
+def _shared(labels: np.ndarray, reference: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows shared by the clusters of a partition, (C,) their labels, and those of another: (C, R)."""
+    values, own = np.unique(labels, return_inverse=True)
+    shared = np.zeros((len(values), int(reference.max()) + 1))
     np.add.at(shared, (own, reference), weights)
+    return values, shared
+
+
+def _matched(labels: np.ndarray, reference: np.ndarray, weights: np.ndarray, wanted: int) -> int | None:
+    """Find the cluster that is to another partition's cluster `wanted` what the others are to its others, if any."""
+    values, shared = _shared(labels, reference, weights)
+    for cluster, matched in zip(*linear_sum_assignment(-shared), strict=True):
+        if matched == wanted and shared[cluster, matched] > 0:
+            return int(values[cluster])
+    return None
+
+
+def _number(labels: np.ndarray, reference: np.ndarray, weights: np.ndarray, noise: int | None = None) -> np.ndarray:
+    """Return labels from 0, in the order of the clusters of another partition that they share most rows with.
+
+    Those of the cluster `noise` become -1.
+    """
+    rest = labels != noise
+    if not rest.all():
+        found = np.full(len(labels), NOISE_LABEL, dtype=np.int16)
+        if rest.any():
+            found[rest] = _number(labels[rest], reference[rest], weights[rest])
+        return found
+    values, shared = _shared(labels, reference, weights)
+    C, R = shared.shape
+    own = np.searchsorted(values, labels)
     clusters, matched = linear_sum_assignment(-shared)
     # those without a match of their own come last, the largest first
     place = np.full(C, R)

@@ -35,7 +35,8 @@ def pseudo_class(
     Returns
     -------
     DataFrame
-        M N rows in three columns: ``draw`` (0 ... M - 1), ``row`` (label of the row) and ``label`` (component).
+        M N rows in three columns: ``draw`` (0 ... M - 1), ``row`` (label of the row) and ``label`` (component; -1 for
+        noise).
 
     Raises
     ------

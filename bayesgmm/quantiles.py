@@ -10,6 +10,7 @@ from bayesgmm.conditioning import quantile as mixture_quantile
 from bayesgmm.datatree import OBS, MixtureView, unit_text, view
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import check_ci_prob, interval
+from bayesgmm.noise import Noise
 from bayesgmm.parameters import MixtureParameters
 
 PROBABILITY = "probability"
@@ -21,7 +22,8 @@ BLOCK_NUMBERS = 2**21
 def cdf(dt: "xr.DataTree | GaussianMixture", points: Any, *, ci_prob: float | None = None) -> xr.Dataset:
     """Distribution function of one feature: posterior mean and pointwise interval.
 
-    P(X <= x) = sum_k weights_k Phi((x - mu_k) / sigma_k). Its posterior mean is that of a new row.
+    P(X <= x) = sum_k weights_k Phi((x - mu_k) / sigma_k), noise besides where the mixture has it. Its posterior mean is
+    that of a new row.
 
     Parameters
     ----------
@@ -127,15 +129,22 @@ def predictive(parameters: MixtureParameters) -> MixtureParameters:
     Returns
     -------
     MixtureParameters
-        One mixture of S K components.
+        One mixture of S K components, and the mean share of noise.
     """
     flat = parameters.flat()
     S, K, D = flat.means.shape
+    weights, noise = flat.weights, None
+    if flat.noise is not None:
+        noise = Noise(flat.noise.weight.mean(axis=0), flat.noise.background)
+        # all of it noise: then any weights do
+        rest = np.where(noise.weight < 1, (1 - flat.noise.weight) / np.maximum(1 - noise.weight, 1e-300), 1.0)
+        weights = weights * rest[:, None]
     return MixtureParameters(
-        flat.weights.reshape(S * K) / S,
+        weights.reshape(S * K) / S,
         flat.means.reshape(S * K, D),
         flat.covariances.reshape(S * K, D, D),
         flat.precision_cholesky.reshape(S * K, D, D),
+        noise,
     )
 
 

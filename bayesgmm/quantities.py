@@ -31,9 +31,10 @@ class LabelFree(NamedTuple):
     log_likelihood : (S,) float64
         Sum over rows of log p(x_n); natural logarithm.
     entropy : (S,) float64
-        Mean over rows of -sum_k r_nk log r_nk, in nats; 0 when every row is certain, log K when none is.
+        Mean over rows of -sum_k r_nk log r_nk, in nats; 0 when every row is certain, log K when none is. Noise counts
+        as a component.
     rows : (S, K) float64
-        N_k = sum_n r_nk; this one follows the labels.
+        N_k = sum_n r_nk, without noise; this one follows the labels.
     """
 
     log_likelihood: np.ndarray
@@ -53,7 +54,7 @@ def label_free(observations: Observations, draws: MixtureParameters) -> LabelFre
     log_likelihood, entropy, rows = np.zeros(S), np.zeros(S), np.zeros((S, K))
     for r, log_density, row_weights in memberships(observations, draws):
         log_likelihood += log_density @ row_weights
-        rows += r @ row_weights
+        rows += r[:, :K] @ row_weights
         entropy -= (plogp(r) @ row_weights).sum(axis=1)
     return LabelFree(log_likelihood, entropy / observations.total_weight, rows)
 
@@ -61,8 +62,12 @@ def label_free(observations: Observations, draws: MixtureParameters) -> LabelFre
 def memberships(
     observations: Observations, draws: MixtureParameters
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Responsibilities (S, K, B), log densities (S, B) and weights (B,) of some rows after others."""
+    """Responsibilities (S, K, B), log densities (S, B) and weights (B,) of some rows after others.
+
+    With noise the responsibilities are (S, K + 1, B), noise last.
+    """
     S, K = draws.weights.shape
+    K += draws.noise is not None
     for rows in row_slices(observations.n_rows, max(1, MOST_NUMBERS // (S * K))):
         block = observations.take(np.arange(rows.start, rows.stop))
         r, log_density = np.empty((S, K, block.n_rows)), np.empty((S, block.n_rows))

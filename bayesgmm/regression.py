@@ -26,8 +26,9 @@ def conditional_mean(
     """Predict the other features from given ones: Gaussian mixture regression.
 
     E[x_a | x_b] = sum_k w_k(x_b) (mu_ka + Sigma_kab Sigma_kbb^-1 (x_b - mu_kb)), with
-    ``w_k(x_b) ∝ weights_k N(x_b | mu_kb, Sigma_kbb)``, in every draw. Time is O(S M K D^2); memory, the result and a
-    few blocks.
+    ``w_k(x_b) ∝ weights_k N(x_b | mu_kb, Sigma_kbb)``, in every draw. Where the mixture has noise in a box, and x_b is
+    inside, noise adds its own weight times the middle of the box. Time is O(S M K D^2); memory, the result and a few
+    blocks.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def conditional_mean(
     Raises
     ------
     ValueError
-        When a feature is unknown, none or every one is given, or a value is missing or infinite.
+        When a feature is unknown, none or every one is given, or a value is missing or infinite; or noise is uniform in
+        a hull.
 
     Notes
     -----
@@ -87,22 +89,31 @@ def conditional_mean(
     centre = rows_given.shift
     means = means - np.einsum("skab,skb->ska", slopes, evidence.means - centre)
     sds = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+    box = None if parameters.noise is None else parameters.noise.background
     out = np.full((6, rows_given.n_rows, len(rest)), np.nan)
 
     def predict(rows: slice | np.ndarray, log_joint: np.ndarray) -> None:
         normalise(log_joint)
         x = (np.asarray(rows_given.values[rows], dtype=np.float64) - centre).T
         for a in range(len(rest)):
-            expected = slopes[:, :, a] @ x + means[:, :, a, None]
-            per_draw = (log_joint * expected).sum(axis=1)
+            expected, sd = slopes[:, :, a] @ x + means[:, :, a, None], sds[:, :, a, None]
+            edges = None if box is None else (float(box.lower[rest[a]]), float(box.upper[rest[a]]))
+            r, centres, variances = log_joint, expected, sd**2
+            if edges is not None:
+                # noise after the components, at the middle of the box
+                r = log_joint[:, : expected.shape[1]]
+                centres = _with_last(expected, 0.5 * (edges[0] + edges[1]))
+                variances = _with_last(variances, (edges[1] - edges[0]) ** 2 / 12)
+            per_draw = (log_joint * centres).sum(axis=1)
             mean = per_draw.mean(axis=0)
-            spread = (log_joint * ((expected - mean) ** 2 + sds[:, :, a, None] ** 2)).sum(axis=1).mean(axis=0)
+            spread = (log_joint * ((centres - mean) ** 2 + variances)).sum(axis=1).mean(axis=0)
             out[:2, rows, a] = mean, np.sqrt(spread)
             if mixture.has_draws:
                 out[2:4, rows, a] = interval(per_draw, prob)
             if predictive:
                 for end, q in ((4, (1 - prob) / 2), (5, (1 + prob) / 2)):
-                    out[end, rows, a] = _mixed_quantile(log_joint, expected, sds[:, :, a, None], q)
+                    uniform = None if edges is None else (log_joint[:, -1].mean(axis=0), *edges)
+                    out[end, rows, a] = _mixed_quantile(r, expected, sd, q, uniform)
 
     for_each_block(predict, rows_given, evidence)
     unreached = np.isnan(out[0]).any(axis=1)
@@ -165,7 +176,18 @@ def _given_table(names: tuple[str, ...], given: Any) -> tuple[tuple[Any, ...], A
     return table.names, given
 
 
-def _mixed_quantile(weights: np.ndarray, means: np.ndarray, sds: np.ndarray, q: float) -> np.ndarray:
+def _with_last(values: np.ndarray, last: float) -> np.ndarray:
+    """Values (S, K, B) of the components, and those of the noise after them, (S, K + 1, B)."""
+    return np.concatenate([values, np.full_like(values[:, :1], last)], axis=1)
+
+
+def _mixed_quantile(
+    weights: np.ndarray,
+    means: np.ndarray,
+    sds: np.ndarray,
+    q: float,
+    uniform: tuple[np.ndarray, float, float] | None = None,
+) -> np.ndarray:
     """Solve mean_s sum_k w_sk Phi((y - m_sk) / sd_sk) = q for each of B points.
 
     Newton's steps, and bisection where a step would leave the bracket, which each step shrinks.
@@ -175,6 +197,8 @@ def _mixed_quantile(weights: np.ndarray, means: np.ndarray, sds: np.ndarray, q: 
     weights, means : (S, K, B) float64
     sds : (S, K, 1) float64
     q : float, in (0, 1)
+    uniform : ((B,) float64, float, float), optional
+        Weight, lower and upper edge of a uniform distribution besides.
 
     Returns
     -------
@@ -186,15 +210,25 @@ def _mixed_quantile(weights: np.ndarray, means: np.ndarray, sds: np.ndarray, q: 
     low = np.where(present, own - room, np.inf).min(axis=(0, 1))
     high = np.where(present, own + room, -np.inf).max(axis=(0, 1))
     y = (weights * own).sum(axis=(0, 1)) / S
+    if uniform is not None:
+        share, lower, upper = uniform
+        there, at, edge = share > 0, lower + q * (upper - lower), 1e-6 * (upper - lower)
+        low = np.where(there, np.minimum(low, at - edge), low)
+        high = np.where(there, np.maximum(high, at + edge), high)
+        y = y + share * at
     tolerance = 1e-10 * sds.min()
     for _ in range(MOST_STEPS):
         z = (y - means) / sds
         excess = (weights * ndtr(z)).sum(axis=(0, 1)) / S - q
+        if uniform is not None:
+            excess = excess + share * (np.clip(y, lower, upper) - lower) / (upper - lower)
         low, high = np.where(excess < 0, y, low), np.where(excess < 0, high, y)
         np.multiply(z, z, out=z)
         z *= -0.5
         np.exp(z, out=z)
         slope = (weights * z / sds).sum(axis=(0, 1)) / (S * np.sqrt(2 * np.pi))
+        if uniform is not None:
+            slope = slope + np.where((y >= lower) & (y <= upper), share / (upper - lower), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             step = y - excess / slope
         middle = low + 0.5 * (high - low)

@@ -193,13 +193,18 @@ Block = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class _Blocks:
-    """The memberships of all rows, computed anew each time they are gone through."""
+    """The memberships of all rows, computed anew each time they are gone through; without those in noise.
+
+    Noise keeps its label, so that its part of the costs is the same for every permutation.
+    """
 
     def __init__(self, observations: Observations, draws: MixtureParameters) -> None:
         self._source = observations, draws
 
     def __iter__(self) -> Iterator[Block]:
-        return memberships(*self._source)
+        K = self._source[1].n_components
+        for r, log_density, row_weights in memberships(*self._source):
+            yield r[:, :K], log_density, row_weights
 
 
 def _cross(blocks: Iterable[Block], permutation: np.ndarray) -> np.ndarray:

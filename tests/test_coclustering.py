@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.coclustering import coclustering
 from bayesgmm.membership import membership
+from tests import noisy
 from tests.posteriors import fake_posterior, one_draw
 from tests.test_membership import draws_of
 
@@ -110,3 +111,28 @@ def test_one_draw_is_the_fit_and_row_labels_are_kept():
 def test_wrong_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         coclustering(fake_posterior()[1], **wrong)
+
+
+def test_two_rows_of_noise_are_not_together():
+    _, dt, draws, X = noisy.noisy_posterior()
+    r = noisy.over_draws(noisy.memberships, X.values, draws)[:, :, :2]
+    expected = np.einsum("sik,sjk->ij", r, r) / len(r)
+    np.fill_diagonal(expected, 1.0)
+    assert_allclose(coclustering(dt)["probability"], expected, atol=1e-9)
+    noise = np.flatnonzero(membership(dt)["noise_probability"].values > 0.9)
+    assert len(noise) > 10
+    assert expected[np.ix_(noise, noise)][~np.eye(len(noise), dtype=bool)].max() < 0.01
+
+
+def test_partners_of_rows_leave_noise_out():
+    _, dt, _, _ = noisy.noisy_posterior()
+    found = coclustering(dt, top=3)
+    whole = coclustering(dt)["probability"].values
+    np.fill_diagonal(whole, 0.0)
+    best = np.sort(whole, axis=1)[:, ::-1][:, :3]
+    assert_allclose(found["probability"], best, atol=found.attrs["largest_error"] + 1e-3)
+
+
+def test_one_draw_with_noise_is_together_as_the_fit():
+    gm, dt, X = noisy.one_noisy_draw()
+    assert_allclose(coclustering(dt)["probability"], coclustering(gm, X)["probability"], atol=1e-12)

@@ -9,8 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import bayesgmm as bg
 from bayesgmm.conditional import conditional, marginal
+from bayesgmm.conditioning import condition
 from bayesgmm.datatree import META, meta, parameter_dataset, posterior_parameters, save, view
-from tests import oracle
+from bayesgmm.density import density
+from bayesgmm.membership import membership
+from bayesgmm.noise import BackgroundError
+from tests import noisy, oracle
 from tests.posteriors import as_datatree, fake_posterior, one_draw
 from tests.strategies import random_mixture, seeds
 
@@ -111,3 +115,44 @@ def test_wrong_features_are_named():
     with pytest.raises(TypeError, match="expected a posterior"):
         marginal(X := np.zeros((2, 2)), [0])
     assert X.shape == (2, 2)
+
+
+def test_a_conditional_posterior_has_noise_between_the_edges_of_the_rest():
+    _, dt, draws, _ = noisy.noisy_posterior()
+    given = conditional(dt, {"waiting": 70})
+    found = view(given).parameters
+    expected = condition(draws, [1], np.array([70.0]))
+    assert_allclose(found.noise.weight, expected.noise.weight, rtol=1e-12)
+    assert_array_equal(found.noise.background.upper, draws.noise.background.upper[:1])
+    points = np.linspace(1.0, 6.0, 9)[:, None]
+    p = noisy.over_draws(noisy.density, points, expected)
+    assert_allclose(density(given, points)["density"], p.mean(axis=0), rtol=1e-9)
+
+
+def test_a_marginal_posterior_keeps_its_noise():
+    fit, dt, draws, X = noisy.noisy_posterior()
+    one = marginal(dt, "waiting")
+    assert_array_equal(view(one).parameters.noise.weight, draws.noise.weight)
+    p = noisy.over_draws(noisy.memberships, X.values[:, 1:], draws.marginal([1])).mean(axis=0)
+    assert_allclose(membership(one)["noise_probability"], p[:, 2], atol=1e-9)
+    of_fit = marginal(fit, "waiting").parameters_
+    assert of_fit.noise.weight == fit.parameters_.noise.weight
+    turned = marginal(dt, ["waiting", "eruptions"])
+    assert_array_equal(view(turned).parameters.noise.background.lower, draws.noise.background.lower[::-1])
+
+
+def test_one_draw_with_noise_is_the_conditional_of_the_fit():
+    gm, dt, _ = noisy.one_noisy_draw()
+    of_fit, of_draw = conditional(gm, {"waiting": 70}), conditional(dt, {"waiting": 70})
+    points = np.linspace(1.0, 6.0, 9)[:, None]
+    assert_allclose(density(of_fit, points)["density"], density(of_draw, points)["density"], rtol=1e-12)
+    again = conditional(marginal(gm, ["waiting", "eruptions"]), {"waiting": 70})
+    assert_allclose(density(again, points)["density"], density(of_fit, points)["density"], rtol=1e-12)
+
+
+def test_noise_in_a_hull_is_refused():
+    fit, dt, _, _ = noisy.noisy_posterior(hull=True, draws=10)
+    for source in (fit, dt):
+        for ask in (lambda s: marginal(s, "waiting"), lambda s: conditional(s, {"waiting": 70})):
+            with pytest.raises(BackgroundError, match="fit with the box"):
+                ask(source)

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from bayesgmm.conditioning import condition, cumulative, given_values, positions, quantile
+from bayesgmm.noise import Background, BackgroundError
 from bayesgmm.parameters import MixtureParameters, ParameterError
+from tests import noisy
+from tests.strategies import seeds
 
 NAMES = ("height", "width", "mass")
 
@@ -174,3 +179,56 @@ def test_an_unknown_feature_is_named_with_those_there_are(wrong):
 def test_values_that_cannot_be_given_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         given_values(NAMES, values)
+
+
+def one_feature(weights=(0.4, 0.6), means=(0.0, 30.0), variances=(1.0, 0.5), noise=0.2, edges=(-6.0, 50.0)):
+    p = MixtureParameters.from_covariances(
+        np.array(weights), np.array(means)[:, None], np.array(variances)[:, None, None]
+    )
+    return noisy.with_noise(p, noise, Background.box(*(np.array([edge]) for edge in edges)))
+
+
+def test_the_distribution_function_of_noise_is_a_ramp():
+    p = one_feature()
+    x = np.array([-np.inf, -10.0, -6.0, 0.0, 12.0, 49.0, 50.0, 60.0, np.inf])
+    sd = np.sqrt(p.covariances[:, 0, 0])
+    clusters = (p.weights * stats.norm(p.means[:, 0], sd).cdf(x[:, None])).sum(axis=1)
+    assert_allclose(cumulative(p, x), 0.8 * clusters + 0.2 * stats.uniform(-6, 56).cdf(x), rtol=1e-12, atol=1e-300)
+
+
+@given(seed=seeds, share=st.sampled_from([0.0, 1e-6, 0.1, 0.9, 1.0]), width=st.floats(0.1, 100.0))
+def test_quantiles_with_noise_invert_the_distribution_function(seed, share, width):
+    rng = np.random.default_rng(seed)
+    K = int(rng.integers(1, 4))
+    lower = rng.normal(0, 20)
+    p = one_feature(
+        rng.dirichlet(np.ones(K)), rng.normal(0, 20, K), rng.gamma(1, 1, K) + 1e-3, share, (lower, lower + width)
+    )
+    q = np.array([1e-9, 1e-4, 0.05, 0.3, 0.5, 0.77, 0.99, 1 - 1e-9])
+    x = quantile(p, q)
+    assert (np.diff(x) >= 0).all()
+    # where the density is nearly zero any x in the gap does: the next numbers are on either side
+    below, above = cumulative(p, x - 1e-9 * (1 + np.abs(x))), cumulative(p, x + 1e-9 * (1 + np.abs(x)))
+    assert (below <= q + 1e-12).all()
+    assert (above >= q - 1e-12).all()
+
+
+def test_a_mixture_with_noise_given_a_feature_is_joint_over_marginal():
+    _, _, draws, _X = noisy.noisy_posterior()
+    draws = draws[::6]
+    box = draws.noise.background
+    for waiting in (70.0, 111.0, float(box.upper[1]) + 1.0):
+        given = condition(draws, [1], np.array([waiting]))
+        points = np.linspace(0.5, 7.0, 40)
+        joint = noisy.over_draws(noisy.density, np.column_stack([points, np.full(40, waiting)]), draws)
+        evidence = noisy.over_draws(noisy.density, np.array([[waiting]]), draws.marginal([1]))
+        assert_allclose(noisy.over_draws(noisy.density, points[:, None], given), joint / evidence, rtol=1e-9)
+        assert_allclose(given.weights.sum(axis=-1), 1.0, rtol=1e-12)
+    assert_array_equal(given.noise.weight, 0.0)
+    assert_array_equal(given.noise.background.lower, box.lower[:1])
+
+
+def test_noise_in_a_hull_has_no_conditional():
+    fit, _, _, _ = noisy.noisy_posterior(hull=True, draws=10)
+    with pytest.raises(BackgroundError, match="hull are not independent"):
+        condition(fit.parameters_, [1], np.array([70.0]))

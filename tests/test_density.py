@@ -1,15 +1,21 @@
 """Densities integrate to one, and one draw's is the fit's."""
 
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
+import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.conditional import marginal
 from bayesgmm.density import density, grid_axes, log_density_draws
 from bayesgmm.intervals import COMPILED_FROM
+from bayesgmm.noise import BackgroundError
 from bayesgmm.simulation import draw_rows
-from tests import oracle
+from tests import noisy, oracle
 from tests.posteriors import fake_posterior, one_draw
 from tests.test_membership import draws_of
 
@@ -172,3 +178,93 @@ def test_log_densities_of_the_draws_average_to_the_density():
     assert draws.shape == (200, 9)
     assert_allclose(np.exp(draws).mean(axis=0), density(dt, X[:9])["density"], rtol=1e-12)
     assert_allclose(log_density_draws(gm, X)[0], gm.score_samples(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize("least", [0.0, np.inf])
+def test_the_density_of_noise_counts(monkeypatch, least):
+    monkeypatch.setattr(sys.modules["bayesgmm.density"], "COMPILED_FROM", least)
+    _, dt, draws, X = noisy.noisy_posterior()
+    points = np.concatenate([X.values[::20], [[100.0, 500.0], [5.0, 60.0]]])
+    p = noisy.over_draws(noisy.density, points, draws)
+    found = density(dt, points)
+    assert_allclose(found["density"], p.mean(axis=0), rtol=1e-9)
+    for end, q in (("lower", 0.055), ("upper", 0.945)):
+        assert_allclose(found[f"density_{end}"], np.quantile(p, q, axis=0), rtol=1e-9)
+    bare = density(dt, points, intervals=False)
+    assert_allclose(bare["density"], found["density"], rtol=1e-12)
+
+
+def test_a_density_with_noise_integrates_to_one():
+    fit, dt, _, _ = noisy.noisy_posterior(draws=5)
+    for source, near in ((fit, 1e-3), (dt, 1e-3)):
+        surface = density(source, grid_axes(source, n_points=400), intervals=False)["density"]
+        # trapezia lose half a cell of the noise at each of two edges in two features
+        box = fit.parameters_.noise.background
+        width = [float(surface[name][1] - surface[name][0]) for name in surface.dims]
+        lost = 0.1 * sum(w / side for w, side in zip(width, box.upper - box.lower, strict=True))
+        assert abs(surface.integrate(list(surface.dims)).item() - 1) < near + lost
+
+
+def test_a_grid_over_some_features_has_the_box_of_these():
+    fit, _, _, _ = noisy.noisy_posterior()
+    along = density(fit, {"waiting": [45.0, 70.0, 500.0]})["density"]
+    assert_allclose(along, noisy.density(np.array([[45.0], [70.0], [500.0]]), fit.parameters_.marginal([1])), rtol=1e-9)
+
+
+def test_one_draw_with_noise_is_the_density_of_the_fit():
+    gm, dt, X = noisy.one_noisy_draw()
+    of_draw = density(dt, X)
+    assert_allclose(density(gm, X)["density"], of_draw["density"], rtol=1e-12)
+    assert_allclose(of_draw["density_lower"], of_draw["density_upper"], rtol=1e-12)
+    assert_allclose(log_density_draws(gm, X)[0], np.log(noisy.density(X.values, gm.parameters_)), atol=1e-9)
+
+
+def test_noise_in_a_hull_has_a_density_of_all_features_alone():
+    fit, dt, _, X = noisy.noisy_posterior(hull=True, draws=10)
+    hull = fit.parameters_.noise.background
+    middle = X.values[-1:]
+    bare = density(noisy.as_mixture(dataclasses.replace(fit.parameters_, noise=None), fit), middle)["density"]
+    assert_allclose(density(fit, middle)["density"], 0.9 * bare + 0.1 * np.exp(-hull.log_volume), rtol=1e-9)
+    axes = grid_axes(dt)
+    for j, axis in enumerate(axes.values()):
+        assert axis[0] <= hull.lower[j] and axis[-1] >= hull.upper[j]
+    with pytest.raises(BackgroundError, match="hull"):
+        density(dt, {"waiting": [60.0, 70.0]})
+
+
+def normal_mixture(gm, x, added):
+    """Return sum_k w_k N(x | mu_k, Sigma_k + added) by SciPy."""
+    parts = zip(gm.weights_, gm.means_, gm.covariances_, strict=True)
+    return sum(w * stats.multivariate_normal(m, S + added).pdf(x) for w, m, S in parts)
+
+
+def test_the_density_of_measured_values_has_the_errors_in_its_covariances():
+    gm = bg.GaussianMixture(2, random_state=0).fit(bg.load_dataset("faithful"))
+    points = np.array([[2.0, 50.0], [3.0, 65.0], [4.5, 80.0]])
+    variances = np.array([0.3, 25.0])
+    found = density(gm, points, measurement_errors=variances)["density"].values
+    assert_allclose(found, normal_mixture(gm, points, np.diag(variances)), rtol=1e-10)
+    covariances = np.array([np.diag(variances), [[0.5, 1.0], [1.0, 9.0]], np.zeros((2, 2))])
+    found = density(gm, points, measurement_errors=covariances)["density"].values
+    expected = [normal_mixture(gm, point, error) for point, error in zip(points, covariances, strict=True)]
+    assert_allclose(found, expected, rtol=1e-10)
+    # a grid over one feature takes that feature's errors
+    found = density(gm, {"waiting": [50.0, 70.0]}, measurement_errors=variances)["density"].values
+    one = [stats.norm(gm.means_[k, 1], np.sqrt(gm.covariances_[k, 1, 1] + 25.0)).pdf([50.0, 70.0]) for k in (0, 1)]
+    assert_allclose(found, gm.weights_ @ one, rtol=1e-10)
+
+
+def test_errors_like_those_of_the_rows_are_averaged_over_them():
+    _, dt, _ = fake_posterior("faithful", 2)
+    points = np.array([[2.0, 50.0], [4.5, 80.0]])
+    with pytest.raises(ValueError, match="`measurement_errors` is True, and the rows"):
+        density(dt, points, measurement_errors=True)
+    errors = np.tile([[0.0, 0.0], [0.2, 16.0], [0.2, 16.0], [1.0, 4.0]], (68, 1))
+    dt["constant_data"] = xr.Dataset({"errors": (("obs_id", "feature"), errors)})
+    found = density(dt, points, measurement_errors=True)
+    each = [density(dt, points, measurement_errors=error, intervals=False)["density"] for error in errors[:4]]
+    # 200 of the 272 rows, evenly spread: about a quarter of them have each of the errors
+    chosen = np.linspace(0, 271, 200).round().astype(int) % 4
+    expected = sum(np.mean(chosen == n) * each[n].values for n in range(4))
+    assert_allclose(found["density"].values, expected, rtol=1e-10)
+    assert (found["density_lower"] < found["density"]).all() and (found["density"] < found["density_upper"]).all()

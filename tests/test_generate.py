@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import kstest
 
 import bayesgmm as bg
 from bayesgmm.datatree import posterior_datatree
 from bayesgmm.generate import generate
 from bayesgmm.labels import align
+from bayesgmm.observations import as_observations
+from bayesgmm.parameters import MixtureParameters
+from tests import noisy
 from tests.incomplete_cases import incomplete_rows, mixture
-from tests.posteriors import fake_posterior, one_draw
+from tests.posteriors import as_datatree, fake_posterior, one_draw
 
 K_ERRORS = 5
 
@@ -171,10 +175,10 @@ def test_measurement_errors_are_added_row_by_row_where_they_are_asked_for(rng, k
         meta={},
     )
     errors = given.errors if kind == "covariances" else given.errors[:, :, None] * np.eye(2)
-    for noisy, expected in ((True, p.covariances + errors), (False, p.covariances + 0 * errors)):
-        made = generate(dt, n_datasets=2000, random_seed=1, measurement_errors=noisy)["posterior_predictive/x"].values[
-            0
-        ]
+    for with_errors, expected in ((True, p.covariances + errors), (False, p.covariances + 0 * errors)):
+        made = generate(dt, n_datasets=2000, random_seed=1, measurement_errors=with_errors)[
+            "posterior_predictive/x"
+        ].values[0]
         for n in range(50):
             C = expected[n]
             error = np.sqrt((np.outer(np.diag(C), np.diag(C)) + C**2) / 2000)
@@ -184,3 +188,51 @@ def test_measurement_errors_are_added_row_by_row_where_they_are_asked_for(rng, k
 def test_errors_are_not_added_where_none_are_known():
     with pytest.raises(ValueError, match="`measurement_errors` is True"):
         generate(fake_posterior()[1], measurement_errors=True)
+
+
+def test_noise_is_generated_in_its_share_and_its_place():
+    _fit, dt, draws, _ = noisy.noisy_posterior()
+    S, n = draws.batch_shape[0], 500
+    made = generate(dt, n, n_datasets=S, random_seed=4)["posterior_predictive"].to_dataset()
+    label, x = made["component_label"].values[0], made["x"].values[0]
+    assert set(np.unique(label)) == {-1, 0, 1}
+    # every draw is used once: the count's standard error, given the shares, to 5 of them
+    pi = draws.noise.weight
+    assert abs((label == -1).sum() - n * pi.sum()) < 5 * np.sqrt(n * (pi * (1 - pi)).sum())
+    noise = x[label == -1]
+    box = draws.noise.background
+    assert box.contains(noise).all()
+    # uniform in each feature, and independent: p-values of tests at 1e-4
+    unit = (noise - box.lower) / (box.upper - box.lower)
+    for j in range(2):
+        assert kstest(unit[:, j], "uniform").pvalue > 1e-4
+    assert abs(np.corrcoef(unit.T)[0, 1]) < 4 / np.sqrt(len(unit))
+
+
+def test_plugged_in_parameters_have_the_mean_share_of_noise():
+    fit, dt, draws, _ = noisy.noisy_posterior()
+    n = 20_000
+    for how, share in (("mean", draws.noise.weight.mean()), ("em", fit.noise_weight_)):
+        label = generate(dt, n, parameters=how, random_seed=0)["posterior_predictive/component_label"]
+        assert abs(float((label == -1).mean()) - share) < 5 * np.sqrt(share * (1 - share) / n)
+
+
+def test_rows_given_a_feature_have_its_noise():
+    fit, _, _, _ = noisy.noisy_posterior()
+    given, n = fit.conditional({"waiting": 96}), 20_000
+    label = generate(fit, n, given={"waiting": 96}, random_seed=0)["posterior_predictive/component_label"]
+    share = given.noise_weight_
+    assert 0.3 < share < 0.9
+    assert abs(float((label == -1).mean()) - share) < 5 * np.sqrt(share * (1 - share) / n)
+
+
+def test_rows_of_noise_have_no_measurement_error():
+    fit, _, X = noisy.one_noisy_draw()
+    rows = as_observations(X, errors=np.full(X.shape, 400.0))
+    draws = MixtureParameters.stack([MixtureParameters.stack([fit.parameters_])])
+    dt = as_datatree(fit, rows, draws)
+    made = generate(dt, 3000, random_seed=1, measurement_errors=True)["posterior_predictive"].to_dataset()
+    label, x = made["component_label"].values.ravel(), made["x"].values.reshape(-1, 2)
+    box = fit.parameters_.noise.background
+    assert box.contains(x[label == -1]).all()
+    assert not box.contains(x[label >= 0]).all()

@@ -1,5 +1,6 @@
 """Memberships of a fit and of a posterior: one implementation, so one draw is the fit."""
 
+import dataclasses
 import sys
 
 import arviz_base
@@ -10,9 +11,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 from scipy.special import entr, logsumexp
 
+import bayesgmm as bg
 from bayesgmm.estimator import GaussianMixture, from_parameters
 from bayesgmm.membership import membership, sweep
-from tests import oracle
+from bayesgmm.observations import as_new_observations, as_observations
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.simulation import draw_rows
+from tests import noisy, oracle
 from tests.posteriors import as_datatree, fake_posterior, one_draw
 
 
@@ -230,3 +235,123 @@ def test_without_intervals_the_rest_is_the_same():
     full, short = membership(dt), membership(dt, intervals=False)
     assert set(full.data_vars) - set(short.data_vars) == {"probability_lower", "probability_upper"}
     assert short.equals(full[list(short.data_vars)])
+
+
+@pytest.fixture(scope="module")
+def with_noise():
+    _, dt, draws, X = noisy.noisy_posterior()
+    return dt, noisy.over_draws(noisy.memberships, X.values, draws)
+
+
+@pytest.mark.parametrize("least", [0.0, np.inf])
+def test_noise_takes_its_part_of_the_probability(with_noise, monkeypatch, least):
+    # compiled, and in NumPy
+    monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", least)
+    dt, r = with_noise
+    found = membership(dt)
+    lower, upper = np.quantile(r, [0.055, 0.945], axis=0)
+    for name, expected in (("", r.mean(axis=0)), ("_lower", lower), ("_upper", upper)):
+        assert_allclose(found[f"probability{name}"], expected[:, :2], atol=1e-9)
+        assert_allclose(found[f"noise_probability{name}"], expected[:, 2], atol=1e-9)
+    assert_allclose(found["probability"].sum("component") + found["noise_probability"], 1.0, rtol=1e-12)
+    assert_allclose(found["entropy"], entr(r.mean(axis=0)).sum(axis=1), atol=1e-9)
+
+
+def test_noise_is_a_label_of_its_own(with_noise):
+    dt, r = with_noise
+    found = membership(dt)
+    best = r.mean(axis=0).argmax(axis=1)
+    assert_array_equal(found["label"], np.where(best == 2, -1, best))
+    assert (found["label"][-noisy.N_NOISE :] == -1).mean() > 0.7
+    assert_allclose(found["label_agreement"], (r.argmax(axis=2) == best).mean(axis=0), atol=1e-12)
+    assert_allclose(found["n_switched"], (r.argmax(axis=2) != best).sum(axis=1).mean(), rtol=1e-12)
+
+
+def test_a_row_outside_of_the_background_is_no_noise(with_noise):
+    dt, _ = with_noise
+    _, _, draws, X = noisy.noisy_posterior()
+    outside = ~draws.noise.background.contains(X.values)
+    assert outside.any()
+    assert_array_equal(membership(dt)["noise_probability"][outside], 0.0)
+
+
+def test_the_density_is_that_of_noise_too_and_so_are_the_rows_that_tails_are_judged_by(with_noise):
+    dt, _ = with_noise
+    _, _, draws, X = noisy.noisy_posterior()
+    p = noisy.over_draws(noisy.density, X.values, draws).mean(axis=0)
+    found = membership(dt, n_simulated=4000)
+    assert_allclose(found["log_density"], np.log(p), atol=1e-9)
+    # rows of the mixture themselves: their tail probabilities are uniform; two samples, each with its own error, 5 of
+    # them, at a share that rows of noise alone would more than fill
+    rows = np.concatenate([draw_rows(np.random.default_rng(s), draws[s], 40)[0] for s in range(draws.batch_shape[0])])
+    tail = membership(dt, rows, n_simulated=4000)["tail_probability"].values
+    error = np.sqrt(0.05 * 0.95 * (1 / len(rows) + 1 / 4000))
+    assert abs((tail <= 0.05).mean() - 0.05) < 5 * error
+
+
+def test_one_draw_with_noise_is_the_fit():
+    gm, dt, X = noisy.one_noisy_draw()
+    of_fit, of_draw = membership(gm, X), membership(dt)
+    for name in ("probability", "noise_probability", "label", "entropy", "log_density", "tail_probability"):
+        assert_allclose(of_fit[name], of_draw[name], atol=1e-12)
+    assert_allclose(of_draw["noise_probability_em"], of_draw["noise_probability"], atol=1e-12)
+    assert_allclose(of_draw["probability_em"], of_draw["probability"], atol=1e-12)
+
+
+def test_missing_values_leave_the_noise_of_what_is_seen():
+    _, dt, draws, X = noisy.noisy_posterior()
+    rows = np.array(X.values[-4:])
+    rows[:2, 0] = np.nan
+    found = membership(dt, rows)
+    seen = noisy.over_draws(noisy.memberships, rows[:2, 1:], draws.marginal([1])).mean(axis=0)
+    whole = noisy.over_draws(noisy.memberships, rows[2:], draws).mean(axis=0)
+    assert_allclose(found["noise_probability"], np.concatenate([seen, whole])[:, 2], atol=1e-9)
+
+
+def test_a_mixture_without_noise_says_nothing_of_it(by_hand):
+    assert not [name for name in membership(by_hand[0]) if "noise" in name]
+
+
+def test_a_row_of_a_known_component_is_no_noise():
+    fit, _, X = noisy.one_noisy_draw()
+    known = np.full(len(X), -1)
+    known[-5:] = [0, 1, 0, 1, 0]
+    rows = dataclasses.replace(as_observations(X), known_labels=known)
+    draws = MixtureParameters.stack([MixtureParameters.stack([fit.parameters_])])
+    found, free = membership(as_datatree(fit, rows, draws)), membership(as_datatree(fit, X, draws))
+    assert_array_equal(found["noise_probability"][-5:], 0.0)
+    assert_array_equal(found["label"][-5:], known[-5:])
+    assert_allclose(found["noise_probability"][:-5], free["noise_probability"][:-5], atol=1e-12)
+
+
+def test_the_tail_of_a_row_is_among_rows_that_are_seen_alike():
+    """With one component: the tail of chi-square, of as many degrees as values are seen, errors in the covariance."""
+    X = bg.load_dataset("iris").values[:, :3]
+    gm = bg.GaussianMixture(1).fit(X)
+    mean, covariance = gm.means_[0], gm.covariances_[0]
+    rows = X[:9].copy()
+    rows[::3, 1] = np.nan
+    rows[1::3, 0] = rows[1::3, 2] = np.nan
+    errors = np.zeros((9, 3))
+    errors[[2, 5]] = [0.2, 0.5, 1.0]
+    observations = as_new_observations(rows, gm.parameters_.flat(), gm.feature_names, errors=errors)
+    M = 4000
+    # four kinds, and so a quarter of the rows for each
+    found = membership(gm, observations, n_simulated=4 * M, progressbar=False)["tail_probability"]
+    assert found.attrs["n_simulated"] == M
+    for row, error, tail in zip(rows, errors, found.values, strict=True):
+        o = ~np.isnan(row)
+        spread = covariance[np.ix_(o, o)] + np.diag(error[o])
+        distance = (row[o] - mean[o]) @ np.linalg.solve(spread, row[o] - mean[o])
+        exact = stats.chi2.sf(distance, o.sum())
+        assert abs(tail - exact) < 4 * np.sqrt(exact * (1 - exact) / M) + 1 / M
+
+
+def test_rows_of_too_many_kinds_have_no_tail_but_the_complete_ones_do():
+    X = bg.load_dataset("faithful")
+    gm = bg.GaussianMixture(2, random_state=0).fit(X)
+    errors = np.c_[np.arange(272) * 1e-3, np.zeros(272)]
+    observations = as_new_observations(X, gm.parameters_.flat(), gm.feature_names, errors=errors)
+    found = membership(gm, observations, progressbar=False)["tail_probability"].values
+    assert_array_equal(np.isnan(found), np.arange(272) > 0)
+    assert_allclose(found[0], membership(gm, X, progressbar=False)["tail_probability"].values[0])

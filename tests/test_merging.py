@@ -10,6 +10,7 @@ from scipy.special import entr
 from bayesgmm.estimator import from_parameters
 from bayesgmm.membership import membership
 from bayesgmm.merging import elbow, merge
+from tests import noisy
 from tests.posteriors import fake_posterior, one_draw
 from tests.strategies import random_mixture, seeds
 
@@ -96,3 +97,19 @@ def test_the_elbow_is_where_the_lines_meet(at):
     y = np.where(x <= at, 1.0, 1.0 + 5 * (x - at))
     assert elbow(x, y, x.astype(int)) == at
     assert elbow(x[:2], y[:2], np.array([1, 2])) == 2
+
+
+def test_noise_is_merged_with_nothing():
+    _, dt, draws, X = noisy.noisy_posterior()
+    t = noisy.over_draws(noisy.memberships, X.values, draws).mean(axis=0)
+    found = merge(dt)
+    last = np.stack([t[:, :2].sum(axis=1), t[:, 2]], axis=1)
+    assert_allclose(found["entropy"], [entr(t).sum(), entr(last).sum()], rtol=1e-9)
+    assert_allclose(found["probability"].sel(n_clusters=2), t[:, :2], atol=1e-9)
+    assert_allclose(found["probability"].sel(n_clusters=1)[:, 0], last[:, 0], atol=1e-9)
+    for number, of in ((2, t), (1, last)):
+        best = of.argmax(axis=1)
+        assert_array_equal(found["label"].sel(n_clusters=number), np.where(best == number, -1, best))
+    assert found["n_merged"].values[1] == (t.argmax(axis=1) < 2).sum()
+    gm, one, X = noisy.one_noisy_draw()
+    assert_allclose(merge(one)["entropy"], merge(gm, X)["entropy"], rtol=1e-12)

@@ -1,5 +1,7 @@
 """Modes of mixtures whose modes are known, and of every draw."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from numpy.testing import assert_allclose
 import bayesgmm as bg
 from bayesgmm.modes import distinct, find_modes, modes
 from bayesgmm.parameters import MixtureParameters
-from tests import oracle
+from tests import noisy, oracle
 from tests.posteriors import fake_posterior, one_draw
 from tests.strategies import random_mixture, seeds
 
@@ -89,3 +91,20 @@ def test_one_draw_is_the_fit():
     assert_allclose(bayes["mode"], fit["mode"], rtol=1e-9)
     assert_allclose(bayes["mode_lower"], fit["mode"], rtol=1e-9)
     assert "mode_lower" not in fit
+
+
+def test_noise_moves_no_mode():
+    fit, _dt, _draws, _ = noisy.noisy_posterior()
+    bare = noisy.as_mixture(dataclasses.replace(fit.parameters_, noise=None), fit)
+    found = modes(fit)
+    assert_allclose(found["mode"], modes(bare)["mode"], rtol=1e-12)
+    assert found["n_modes"].item() == 2
+    # the density with noise has no slope there: central differences, curvature times a step of 1e-4 sd
+    for k in range(2):
+        at = found["mode"].values[k]
+        sd = np.sqrt(np.diagonal(fit.parameters_.covariances[k]))
+        steps = 1e-4 * sd * np.concatenate([np.eye(2), -np.eye(2)])
+        top = noisy.density(at[None], fit.parameters_)[0]
+        around = noisy.density(at + steps, fit.parameters_)
+        assert (around < top).all()
+        assert_allclose(around[:2], around[2:], rtol=1e-9)

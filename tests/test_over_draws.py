@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose
 
 from bayesgmm.blocks import map_rows
 from bayesgmm.datatree import view
+from bayesgmm.observations import as_observations
 from bayesgmm.over_draws import BLOCK_ROWS, sweep_blocks
+from tests import noisy
 from tests.posteriors import fake_posterior
 
 
@@ -35,3 +37,22 @@ def test_what_is_given_makes_the_log_joint_densities(form, rng, monkeypatch):
     sweep_blocks(keep, observations, mixture.parameters)
     assert (times == 1).all()
     assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("all_inside", [True, False])
+def test_coefficients_with_noise_make_its_log_joint_density(all_inside):
+    _, _, draws, X = noisy.noisy_posterior()
+    background = draws.noise.background
+    rows = X.values[background.contains(X.values)] if all_inside else X.values
+    S, K = draws.weights.shape
+    observations, out = as_observations(rows), np.empty((S, K + 1, len(rows)))
+
+    def multiply(rows, eta, features, log_joint):
+        assert not log_joint.size
+        assert features.shape[0] == (6 if all_inside else 7)
+        out[:, :, rows] = (eta @ features).reshape(S, K + 1, -1)
+
+    sweep_blocks(multiply, observations, draws)
+    expected = np.moveaxis(noisy.over_draws(noisy.log_joint, rows, draws), 1, 2)
+    assert_allclose(np.maximum(out, -1e200), np.maximum(expected, -1e200), atol=1e-9)
+    assert np.isneginf(expected).any() != all_inside

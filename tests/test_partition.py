@@ -11,9 +11,12 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
 from bayesgmm.datasets import load_dataset
+from bayesgmm.membership import membership
 from bayesgmm.partition import partition
 from bayesgmm.partition_loss import adjusted_rand, loss_table, losses_to_draws, partition_distance
 from bayesgmm.partition_search import group_rows, search_partition
+from bayesgmm.pseudo_class import pseudo_class
+from tests import noisy
 from tests.posteriors import fake_posterior, one_draw
 from tests.strategies import seeds
 
@@ -232,3 +235,37 @@ def test_one_draw_is_the_fit_and_new_rows_are_welcome():
 def test_wrong_settings_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         partition(fake_posterior()[1], **wrong)
+
+
+@pytest.mark.parametrize("loss", ["vi", "binder"])
+def test_noise_is_one_more_class_with_the_label_minus_one(loss):
+    _, dt, _, X = noisy.noisy_posterior()
+    found = partition(dt, loss=loss, n_draws=200, random_seed=1)
+    sure = membership(dt)
+    certain = sure["probability"].max("component").values.clip(min=sure["noise_probability"].values) > 0.95
+    assert certain.mean() > 0.8
+    assert_array_equal(found["label"].values[certain], sure["label"].values[certain])
+    assert found["n_clusters"].item() == 2
+    assert found["n_clusters_upper"].item() == 2
+    assert (found["bound_n_clusters"] == 2).all()
+    # the expected loss, by the readable form of the loss over the same draws
+    z = pseudo_class(dt, n_draws=200, random_seed=1)["label"].values.reshape(200, -1)
+    slow = np.mean([partition_distance(found["label"].values, one, loss) for one in z])
+    assert_allclose(found["expected_loss"], slow, rtol=1e-9)
+    for bound in found["bound"].values:
+        edge = found.sel(bound=bound)
+        assert_allclose(
+            edge["bound_distance"], partition_distance(found["label"], edge["bound_label"], loss), atol=1e-11
+        )
+        assert any((edge["bound_label"].values == one).all() for one in z)
+    known = np.where(np.arange(len(X)) < len(X) - noisy.N_NOISE, "eruption", "noise")
+    said = partition(dt, loss=loss, n_draws=200, random_seed=1, known=known)
+    assert_allclose(said["ari"], adjusted_rand_score(known, found["label"]), rtol=1e-9)
+
+
+def test_rows_that_are_all_noise_are_no_cluster():
+    _, dt, _, X = noisy.noisy_posterior()
+    rows = X.values[membership(dt)["noise_probability"].values > 0.99]
+    found = partition(dt, rows[:5], n_draws=50)
+    assert found["n_clusters"].item() == 0
+    assert_array_equal(found["label"], -1)

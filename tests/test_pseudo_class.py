@@ -10,6 +10,7 @@ from bayesgmm.datatree import view
 from bayesgmm.membership import membership
 from bayesgmm.observations import as_observations
 from bayesgmm.pseudo_class import pseudo_class
+from tests import noisy
 from tests.posteriors import fake_posterior
 
 
@@ -68,3 +69,15 @@ def test_rubins_rules_widen_what_the_labels_alone_would_say():
     variance = np.mean(u) + (1 + 1 / M) * np.var(q, ddof=1)
     assert variance > np.mean(u)
     assert_allclose(np.mean(q), np.median(q), atol=3 * np.sqrt(variance))
+
+
+def test_rows_of_noise_are_drawn_as_such():
+    _, dt, draws, X = noisy.noisy_posterior()
+    M, S = 600, draws.batch_shape[0]
+    z = pseudo_class(dt, n_draws=M, random_seed=2)["label"].values.reshape(M, -1)
+    assert set(np.unique(z)) == {-1, 0, 1}
+    r = noisy.over_draws(noisy.memberships, X.values, draws)[(np.arange(M) * S) // M]
+    # given the parameters, draws of one row are independent: the count of each label to 5 standard errors
+    for label, column in ((-1, 2), (0, 0), (1, 1)):
+        error = np.sqrt((r[:, :, column] * (1 - r[:, :, column])).sum(axis=0))
+        assert (np.abs((z == label).sum(axis=0) - r[:, :, column].sum(axis=0)) <= 5 * error + 1e-6).all()

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm.conditional import marginal
-from bayesgmm.quantiles import cdf, quantile
+from bayesgmm.quantiles import cdf, predictive, quantile
+from tests import noisy
 from tests.posteriors import fake_posterior, one_draw
 
 
@@ -80,3 +82,38 @@ def test_wrong_input_is_named(waiting):
         cdf(waiting, ["a"])
     with pytest.raises(ValueError, match=r"received shape \(0,\)"):
         cdf(waiting, [])
+
+
+def test_the_distribution_function_and_quantiles_of_noise():
+    _fit, dt, draws, _ = noisy.noisy_posterior()
+    one = draws.marginal([1])
+    box = one.noise.background
+    x = np.array([40.0, 60.0, 90.0, 111.0, 200.0])
+    sd = np.sqrt(one.covariances[..., 0, 0])
+    clusters = (one.weights[:, None] * norm.cdf(x[:, None], one.means[:, None, :, 0], sd[:, None])).sum(axis=2)
+    ramp = np.clip((x - box.lower) / (box.upper - box.lower), 0, 1)
+    pi = one.noise.weight[:, None]
+    expected = (1 - pi) * clusters + pi * ramp
+    source = marginal(dt, "waiting")
+    found = cdf(source, x)
+    assert_allclose(found["cdf"], expected.mean(axis=0), rtol=1e-9)
+    assert_allclose(found["cdf_upper"], np.quantile(expected, 0.945, axis=0), rtol=1e-9)
+    q = np.array([0.001, 0.2, 0.5, 0.97, 0.999])
+    back = cdf(source, quantile(source, q)["quantile"].values)
+    assert_allclose(back["cdf"], q, rtol=1e-9)
+    assert quantile(source, [0.999])["quantile"].item() > 105
+
+
+def test_one_draw_with_noise_has_the_quantiles_of_the_fit():
+    gm, dt, _ = noisy.one_noisy_draw()
+    of_fit, of_draw = (quantile(marginal(s, "waiting"), [0.01, 0.5, 0.99]) for s in (gm, dt))
+    assert_allclose(of_fit["quantile"], of_draw["quantile"], rtol=1e-12)
+    assert_allclose(of_draw["quantile_lower"], of_draw["quantile"], rtol=1e-9)
+
+
+def test_the_predictive_mixture_is_the_mean_of_the_draws():
+    _, _, draws, X = noisy.noisy_posterior()
+    every = predictive(draws)
+    assert_allclose(every.weights.sum(), 1.0, rtol=1e-12)
+    p = noisy.over_draws(noisy.density, X.values[::30], draws).mean(axis=0)
+    assert_allclose(noisy.density(X.values[::30], every), p, rtol=1e-9)

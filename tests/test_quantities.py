@@ -3,10 +3,13 @@
 import numpy as np
 from hypothesis import given, settings
 from numpy.testing import assert_allclose
+from scipy.special import entr
 
 from bayesgmm import quantities
+from bayesgmm.observations import as_observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.quantities import label_free, readable_parameters, some_rows, without_repetition
+from tests import noisy
 from tests.strategies import problems, random_mixture
 
 
@@ -89,3 +92,13 @@ def test_what_does_not_vary_is_left_out(rng):
     values = np.column_stack([rng.normal(size=10), np.ones(10)])
     names, kept = without_repetition([("component 0", "weight"), ("component 0", "mean")], values)
     assert names == [("component 0", "weight")] and kept == [0]
+
+
+def test_noise_counts_in_the_entropy_and_holds_no_rows():
+    _, _, draws, X = noisy.noisy_posterior()
+    r = noisy.over_draws(noisy.memberships, X.values, draws)
+    found = label_free(as_observations(X), draws)
+    assert_allclose(found.rows, r[:, :, :2].sum(axis=1), rtol=1e-9)
+    assert_allclose(found.entropy, entr(r).sum(axis=2).mean(axis=1), rtol=1e-9)
+    p = noisy.over_draws(noisy.density, X.values, draws)
+    assert_allclose(found.log_likelihood, np.log(p).sum(axis=1), rtol=1e-12)

@@ -6,7 +6,12 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import bayesgmm as bg
+from bayesgmm.datatree import view
+from bayesgmm.density import density
+from bayesgmm.quantiles import predictive
 from bayesgmm.regions import highest_density_regions
+from bayesgmm.simulation import draw_rows
+from tests import noisy
 from tests.posteriors import fake_posterior, one_draw
 
 K_ERRORS = 5
@@ -71,3 +76,15 @@ def test_wrong_input_is_named():
         highest_density_regions(gm, [0.5], n_samples=5)
     with pytest.raises(ValueError, match="3 features"):
         highest_density_regions(gm, [0.5], np.zeros((2, 3)))
+
+
+def test_regions_hold_their_share_of_rows_that_are_noise_too():
+    fit, dt, _draws, _ = noisy.noisy_posterior()
+    n = 20_000
+    for source in (fit, dt):
+        found = highest_density_regions(source, [0.5, 0.97], n_samples=n, random_seed=0)
+        rows, _ = draw_rows(np.random.default_rng(1), predictive(view(source).parameters), n)
+        p = density(source, rows, intervals=False)["density"].values
+        for share, level in zip((0.5, 0.97), found["density_level"].values, strict=True):
+            # two samples, each with its own error; 5 standard errors
+            assert abs((p >= level).mean() - share) < 5 * np.sqrt(2 * share * (1 - share) / n)

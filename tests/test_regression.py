@@ -9,8 +9,11 @@ from numpy.testing import assert_allclose
 
 import bayesgmm as bg
 from bayesgmm.conditional import conditional
+from bayesgmm.conditioning import condition, cumulative
+from bayesgmm.noise import BackgroundError
 from bayesgmm.quantiles import quantile
 from bayesgmm.regression import conditional_mean
+from tests import noisy
 from tests.posteriors import fake_posterior, one_draw
 from tests.strategies import random_mixture, seeds
 
@@ -106,3 +109,42 @@ def test_wrong_features_are_named():
         conditional_mean(gm, {"waiting": [[1.0]]})
     with pytest.raises(ValueError, match="names no feature"):
         conditional_mean(gm, {})
+
+
+def test_noise_pulls_the_expected_value_to_the_middle_of_the_box():
+    _fit, dt, draws, _ = noisy.noisy_posterior()
+    box = draws.noise.background
+    x = np.array([50.0, 75.0, 105.0, float(box.upper[1]) + 1.0])
+    found = conditional_mean(dt, {"waiting": x})
+    # the mixture at each value, by quadrature of its density on a fine grid, in every draw
+    grid = np.linspace(0.0, 8.0, 4001)
+    for m, value in enumerate(x):
+        given = condition(draws, [1], np.array([value]))
+        p = noisy.over_draws(noisy.density, grid[:, None], given)
+        total = np.trapezoid(p, grid, axis=1)
+        # an edge of the box lies within a cell of the grid: half a cell of its density is lost or won
+        assert_allclose(total, 1.0, atol=2e-3)
+        mean = np.trapezoid(p * grid, grid, axis=1) / total
+        assert_allclose(found["mean"][m], mean.mean(), rtol=2e-3)
+        for end, q in (("lower", 0.055), ("upper", 0.945)):
+            assert_allclose(found[f"mean_{end}"][m], np.quantile(mean, q), rtol=2e-3)
+        everything = p.mean(axis=0)
+        second = np.trapezoid(everything * grid**2, grid) / np.trapezoid(everything, grid)
+        assert_allclose(found["sd"][m], np.sqrt(second - mean.mean() ** 2), rtol=5e-3)
+        # the ends of new values are quantiles of the same mixture, which the distribution function knows
+        for end, q in (("lower", 0.055), ("upper", 0.945)):
+            at = found[f"predictive_{end}"].values[m]
+            assert_allclose(cumulative(given, at).mean(), q, atol=1e-8)
+
+
+def test_one_draw_with_noise_is_the_regression_of_the_fit():
+    gm, dt, _ = noisy.one_noisy_draw()
+    of_fit, of_draw = (conditional_mean(s, {"waiting": [50.0, 105.0]}) for s in (gm, dt))
+    for name in ("mean", "sd", "predictive_lower", "predictive_upper"):
+        assert_allclose(of_fit[name], of_draw[name], rtol=1e-9)
+
+
+def test_regression_refuses_noise_in_a_hull():
+    fit, _, _, _ = noisy.noisy_posterior(hull=True, draws=10)
+    with pytest.raises(BackgroundError, match="hull"):
+        conditional_mean(fit, {"waiting": [50.0]})

@@ -17,6 +17,7 @@ from bayesgmm.membership import membership
 from bayesgmm.observations import as_observations
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.relabelling import RelabellingWarning, align_labels, stephens
+from tests import noisy
 from tests.posteriors import as_datatree, fake_posterior
 from tests.strategies import random_mixture, random_rows, seeds
 
@@ -192,3 +193,14 @@ def test_a_relabelling_that_does_not_settle_says_so(monkeypatch):
     with pytest.warns(RelabellingWarning, match="after 1 steps"):
         found = align_labels(dt, "kl")
     assert found["posterior"].sizes == dt["posterior"].sizes
+
+
+def test_stephens_relabelling_leaves_noise_alone(rng):
+    _, dt, draws, X = noisy.noisy_posterior()
+    order = np.stack([rng.permutation(2) for _ in range(draws.batch_shape[0])])
+    found, objective = stephens(as_observations(X), draws.permute(order))
+    back = np.take_along_axis(order, found.permutation, axis=1)
+    assert (back == back[0]).all()
+    assert np.all(np.diff(objective) <= 1e-9 * np.abs(objective[0]))
+    aligned = align_labels(dt, method="kl")
+    assert_array_equal(aligned["posterior/noise_weight"], dt["posterior/noise_weight"])

@@ -32,7 +32,7 @@ def kolmogorov(x: np.ndarray, parameters: MixtureParameters) -> np.ndarray:
 def rosenblatt(x: np.ndarray, parameters: MixtureParameters, first: int, second: int) -> np.ndarray:
     """Transform two features to the unit square: F(x_first) and F(x_second | x_first), (N, 2).
 
-    Uniform for rows of the mixture.
+    Uniform for rows of the mixture, those of noise in a box among them.
 
     References
     ----------
@@ -43,11 +43,14 @@ def rosenblatt(x: np.ndarray, parameters: MixtureParameters, first: int, second:
     mean, S = pair.means, pair.covariances
     sd = np.sqrt(S[:, 0, 0])
     z = (a - mean[:, 0]) / sd
-    r = (pair.log_weights - np.log(sd) - 0.5 * z**2).T.copy()
-    normalise(r)
+    r = (pair.log_shares - np.log(sd) - 0.5 * z**2).T.copy()
+    normalise(r, _background(pair.marginal([0]), a))
     slope = S[:, 0, 1] / S[:, 0, 0]
     rest = np.sqrt(S[:, 1, 1] - slope * S[:, 0, 1])
     conditional = (r.T * ndtr((b - mean[:, 1] - slope * (a - mean[:, 0])) / rest)).sum(axis=1)
+    if pair.noise is not None:
+        lower, upper = pair.noise.background.lower[1], pair.noise.background.upper[1]
+        conditional += (1 - r.sum(axis=0)) * ((np.clip(b[:, 0], lower, upper) - lower) / (upper - lower))
     return np.stack([cumulative(parameters.marginal([first]), x[:, first]), conditional], axis=1)
 
 
@@ -64,18 +67,28 @@ def pair_chi_squared(x: np.ndarray, parameters: MixtureParameters, pairs: list[t
 
 
 def distances(x: np.ndarray, parameters: MixtureParameters) -> tuple[np.ndarray, np.ndarray]:
-    """Membership probabilities and squared Mahalanobis distances of rows, (K, N) each."""
+    """Membership probabilities in components and squared Mahalanobis distances of rows, (K, N) each."""
     U = parameters.precision_cholesky
     squared = np.stack([(((x - mean) @ u) ** 2).sum(axis=1) for mean, u in zip(parameters.means, U, strict=True)])
-    r = (parameters.log_weights + parameters.log_det_precision_cholesky)[:, None] - 0.5 * squared
-    normalise(r)
+    r = (parameters.log_shares + parameters.log_det_precision_cholesky)[:, None] - 0.5 * squared
+    normalise(r, _background(parameters, x))
     return r, squared
+
+
+def _background(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray | None:
+    """Log joint density of noise at rows x, (N,), where (2 pi)^(-D / 2) is left out of the components' densities."""
+    noise = parameters.noise
+    if noise is None:
+        return None
+    level = noise.log_weight - noise.background.log_volume + 0.5 * x.shape[1] * np.log(2 * np.pi)
+    return np.where(noise.background.contains(x), level, -np.inf)
 
 
 def component_kolmogorov(r: np.ndarray, squared: np.ndarray, D: int) -> np.ndarray:
     """Distance of each component's Mahalanobis distances from chi-squared, (K,): sqrt(N_k) sup |F_k - F|.
 
-    F_k weights rows by r_nk. It has the right limit: E[r_k(x) 1(d_k^2(x) <= t)] = weights_k P(chi2_D <= t).
+    F_k weights rows by r_nk. It has the right limit: E[r_k(x) 1(d_k^2(x) <= t)] = weights_k P(chi2_D <= t), times one
+    minus the share of noise where there is any.
     """
     found = np.empty(len(r))
     for k, (weights, distance) in enumerate(zip(r, squared, strict=True)):

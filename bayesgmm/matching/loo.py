@@ -43,6 +43,8 @@ def leave_one_out_pit(mixture: MixtureView, steps: np.ndarray, rng: np.random.Ge
     S = parameters.batch_shape[0]
     log_likelihood = map_rows(lambda log_joint: normalise(log_joint).T, rows, parameters, trailing=(S,)).T[None]
     component = _components(rng, parameters.weights, rows.n_rows)
+    noise = parameters.noise
+    in_noise = None if noise is None else rng.random(component.shape) < noise.weight[:, None]
     draw = np.arange(S)[:, None]
     values = np.asarray(rows.values, dtype=np.float64)
     names = mixture.feature_names
@@ -51,6 +53,9 @@ def leave_one_out_pit(mixture: MixtureView, steps: np.ndarray, rng: np.random.Ge
     for j in range(len(names)):
         sd = np.sqrt(parameters.covariances[draw, component, j, j])
         new = parameters.means[draw, component, j] + sd * rng.standard_normal(component.shape)
+        if noise is not None and in_noise is not None:
+            lower, upper = noise.background.lower[j], noise.background.upper[j]
+            new = np.where(in_noise, rng.uniform(lower, upper, new.shape), new)
         column = values[:, j]
         if steps[j]:
             # ArviZ breaks ties of whole numbers

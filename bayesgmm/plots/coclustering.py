@@ -19,7 +19,7 @@ from bayesgmm.membership import membership
 from bayesgmm.plots.picture import INK, Picture, complete, open_picture
 from bayesgmm.plots.rows import choose_rows, own_rows, shown
 
-VISUALS = ("heat", "label", "edge", "colorbar", "xlabel", "ylabel", "title", "legend")
+VISUALS = ("heat", "label", "noise", "edge", "colorbar", "xlabel", "ylabel", "title", "legend")
 FOLLOWED = {"label": ["color"]}
 PANEL = "panel"
 MOST_ROWS = 600
@@ -42,7 +42,8 @@ def plot_coclustering(
 
     Rows are sorted by their most probable component, and within it so that rows that go together are side by side
     (average linkage, optimal leaf ordering); so are columns. Clusters are dark squares, what is in doubt between two of
-    them is pale off the diagonal. A bar in the colours of the components runs along the diagonal's left side.
+    them is pale off the diagonal. A bar in the colours of the components runs along the diagonal's left side; rows
+    that are most probably noise come first, with grey crosses.
 
     Parameters
     ----------
@@ -60,8 +61,8 @@ def plot_coclustering(
     aes_by_visuals : mapping, optional
         {visual: aesthetics it follows}; by default ``label`` follows ``color``.
     visuals : mapping, optional
-        {visual: properties, or False to leave it out}: heat, label (the bar), edge (lines between components),
-        colorbar, xlabel, ylabel, title, legend.
+        {visual: properties, or False to leave it out}: heat, label (the bar), noise (its crosses), edge (lines
+        between components), colorbar, xlabel, ylabel, title, legend.
     stats : mapping, optional
         ``coclustering``: the whole matrix that `coclustering` gave for these rows, if known.
     **pc_kwargs
@@ -118,17 +119,20 @@ def plot_coclustering(
     n = len(label)
     coords = {PANEL: ["heat"]}
     picture.draw("heat", _heat, xr.DataArray(matrix[None], dims=(PANEL, "row", "column"), coords=coords))
-    bar = np.stack([np.full(n, -0.022 * n), np.arange(n)])
+    bar = xr.DataArray(
+        np.stack([np.full(n, -0.022 * n), np.arange(n)])[None],
+        dims=(PANEL, "plot_axis", OBS),
+        coords={**coords, "plot_axis": ["x", "y"]},
+    )
     picture.draw(
         "label",
         complete(scatter_xy),
-        xr.DataArray(bar[None], dims=(PANEL, "plot_axis", OBS), coords={**coords, "plot_axis": ["x", "y"]}).where(
-            own_rows(label, K)
-        ),
+        bar.where(own_rows(label, K)),
         marker="|" if picture.collection.backend == "none" else "s",
         size=picture.marker_size(18),
         **picture.only_matplotlib(linewidths=0),
     )
+    picture.draw_noise(bar, label, size=picture.marker_size(18))
     between = xr.DataArray((np.flatnonzero(np.diff(label)) + 0.5)[None], dims=(PANEL, "edge"), coords=coords)
     if between.sizes["edge"]:
         picture.draw("edge", _edges, between, color=INK, width=0.5, alpha=0.6)
@@ -139,7 +143,7 @@ def plot_coclustering(
     picture.write("title", "title", {"heat": f"{100 * unsure:.2g} % of pairs between 0.05 and 0.95"})
     if picture.wanted("colorbar") and picture.fresh:
         _colorbar(picture)
-    picture.legend(picture.component_entries(K, width=4))
+    picture.legend([*picture.component_entries(K, width=4), *picture.noise_entries(label)])
     return picture.collection
 
 

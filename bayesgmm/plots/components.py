@@ -31,8 +31,8 @@ from bayesgmm.plots.rows import (
     visible,
 )
 
-ELLIPSES = ("points", "ellipses", "em", "xlabel", "ylabel", "title", "legend")
-CURVES = ("rug", "curves", "em", "xlabel", "ylabel", "title", "legend")
+ELLIPSES = ("points", "noise", "ellipses", "em", "xlabel", "ylabel", "title", "legend")
+CURVES = ("rug", "noise", "curves", "em", "xlabel", "ylabel", "title", "legend")
 FOLLOWED = {"points": ["color", "marker"], "rug": ["color"], "ellipses": ["color"], "curves": ["color"]}
 PAIR = "pair"
 MOST_FEATURES = 4
@@ -58,8 +58,9 @@ def plot_components(
 
     The ellipse of a component holds `prob` of it: {x : (x - mu_k)' Sigma_k^-1 (x - mu_k) <= q}, q the `prob` quantile
     of chi-squared with two degrees of freedom, mu_k and Sigma_k those of the pair of features. How far the ellipses of
-    the draws lie apart is how uncertain the component is. Points have the colour of their most probable component. Of
-    one feature, the weighted densities of the components are drawn over a rug instead.
+    the draws lie apart is how uncertain the component is. Points have the colour of their most probable component, and
+    rows that are most probably noise are grey crosses. Of one feature, the weighted densities of the components are
+    drawn over a rug instead.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ def plot_components(
         {visual: aesthetics it follows}. By default ``points`` follow ``color`` and ``marker``; ``ellipses``, ``curves``
         and ``rug`` follow ``color``.
     visuals : mapping, optional
-        {visual: properties, or False to leave it out}: points, ellipses, em (dashed, where the DataTree keeps the EM
-        fit), xlabel, ylabel, title, legend; for one feature rug and curves in place of points and ellipses.
+        {visual: properties, or False to leave it out}: points, noise, ellipses, em (dashed, where the DataTree keeps
+        the EM fit), xlabel, ylabel, title, legend; for one feature rug and curves in place of points and ellipses.
     stats : mapping, optional
         ``membership``: what `membership` says of these rows, if known, so that it is not computed again.
     **pc_kwargs
@@ -158,6 +159,7 @@ def plot_components(
     entries = picture.component_entries(mixture.parameters.n_components, width=2)
     if em is not None and picture.wanted("em"):
         entries.append(("EM fit", {"color": INK, "width": 1.4, "linestyle": picture.dashes}))
+    entries += picture.noise_entries(label)
     picture.legend([*entries, picture.mark_entry(shown(len(rows), observations.n_rows), **mark)])
     return picture.collection
 
@@ -190,6 +192,7 @@ def _draw_ellipses(
         size=picture.marker_size(area),
         **picture.only_matplotlib(rasterized=len(data) > 1000, linewidths=0),
     )
+    picture.draw_noise(points, label, alpha=alpha, size=picture.marker_size(2 * area))
     dims = (PAIR, COMPONENT, DRAW, "plot_axis", "point")
     outlines = xr.DataArray(np.stack([ellipses(some, pair, prob) for pair in pairs]), dims=dims, coords=by_component)
     n_draws = outlines.sizes[DRAW]
@@ -241,6 +244,7 @@ def _draw_curves(
         size=picture.marker_size(50),
         **picture.only_matplotlib(linewidths=0.8, rasterized=len(data) > 1000),
     )
+    picture.draw_noise(rug, label, function=scatter_x, y=-0.03 * highest, size=picture.marker_size(20))
     n_draws = drawn.sizes[DRAW]
     picture.draw(
         "curves",

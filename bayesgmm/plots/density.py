@@ -38,7 +38,8 @@ def plot_density(
     One feature: the mean density, its band and the weighted components over a histogram of all rows. Two features:
     contours of the mean density, each holding a stated share of it, and beside them the width of the band (upper minus
     lower) on the same axes. More: the marginal density of each feature; with ``pairs=True`` a grid of panels, each
-    feature on the diagonal and contours of each pair below it.
+    feature on the diagonal and contours of each pair below it. Where the mixture has noise, its density is a grey
+    curve, and rows that are most probably noise are grey crosses.
 
     Parameters
     ----------
@@ -66,8 +67,8 @@ def plot_density(
         {visual: aesthetics it follows}. By default ``components`` follows ``color``.
     visuals : mapping, optional
         {visual: properties, or False to leave it out}. One feature: histogram, rug (up to 500 rows), band, mean,
-        components, legend; two: points, contour, width, colorbar, title; pairs: those of one feature, points, contour,
-        title; always xlabel and ylabel.
+        components, noise_density and noise_rug, legend; two: points, noise, contour, width, colorbar, title, legend
+        (where there is noise); pairs: those of one feature, points, noise, contour, title; always xlabel and ylabel.
     stats : mapping, optional
         One feature or many: ``histogram``, keyword arguments of `numpy.histogram`, with a number of ``bins``. Two:
         ``regions``, the shares that contours hold. Pairs: both.
@@ -83,7 +84,8 @@ def plot_density(
     Raises
     ------
     ValueError
-        For an unknown feature, visual or panel, or a GaussianMixture without `X`.
+        For an unknown feature, visual or panel, or a GaussianMixture without `X`; for single features of a mixture
+        whose noise is uniform in a hull of several.
 
     Notes
     -----

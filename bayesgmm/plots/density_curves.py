@@ -1,5 +1,6 @@
 """Densities of single features: mean, band and components over a histogram, a panel for each feature."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,21 @@ from arviz_plots.visuals import fill_between_y, hist, line_xy, scatter_x
 from bayesgmm.datatree import COMPONENT, FEATURE, OBS, MixtureView
 from bayesgmm.density import density
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.observations import Observations
-from bayesgmm.plots.picture import INK, MUTED, PALE, Picture
+from bayesgmm.plots.picture import INK, MUTED, PALE, Picture, complete
 from bayesgmm.plots.rows import (
     choose_rows,
     curve_grid,
     density_label,
+    labels_of_rows,
     marginal,
     mean_component_densities,
+    mean_noise_density,
     visible,
 )
 
-VISUALS = ("histogram", "rug", "band", "mean", "components", "xlabel", "ylabel", "legend")
+VISUALS = ("histogram", "rug", "noise_rug", "band", "mean", "components", "noise_density", "xlabel", "ylabel", "legend")
 STATS = ("histogram",)
 RUG_ROWS = 500
 
@@ -56,7 +60,8 @@ def draw(
     x_labels, y_labels = labels(picture, mixture, chosen)
     picture.write("xlabel", "xlabel", x_labels)
     picture.write("ylabel", "ylabel", y_labels)
-    write_legend(picture, mixture, observations, prob)
+    noise = [] if mixture.parameters.noise is None else [("noise", {"color": MUTED, "width": 1.4})]
+    write_legend(picture, mixture, observations, prob, noise if picture.wanted("noise_density") else [])
 
 
 def draw_panels(
@@ -74,7 +79,7 @@ def draw_panels(
     """Draw the density of each feature into its panel along `panel`; parameters are those of `draw`."""
     names = [mixture.feature_names[j] for j in chosen]
     rows = choose_rows(observations)
-    histogram, band, mean, components = [], [], [], []
+    histogram, band, mean, components, noise = [], [], [], [], []
     for j in chosen:
         values = np.asarray(observations.values[:, j], dtype=np.float64)
         points = curve_grid(values, n_points, mixture.parameters, j)
@@ -84,9 +89,13 @@ def draw_panels(
             band.append([points, found["density_lower"].values, found["density_upper"].values])
         parts = visible(mean_component_densities(mixture.parameters, j, points))
         components.append([[points, part] for part in parts.T])
-        heights, edges = np.histogram(
-            values, **{"bins": _n_bins(len(values)), "density": True, **stats.get("histogram", {})}
-        )
+        of_noise = mean_noise_density(mixture.parameters, j, points)
+        if of_noise is not None:
+            noise.append([points, of_noise])
+        seen = values[~np.isnan(values)]
+        # as many bins in every panel, however many values are missing
+        bins = {"bins": _n_bins(len(values)), "density": True, **stats.get("histogram", {})}
+        heights, edges = np.histogram(seen, **bins)
         histogram.append([heights, edges[:-1], edges[1:]])
     by_feature = {panel: names}
     picture.draw(
@@ -103,11 +112,15 @@ def draw_panels(
     )
     if observations.n_rows <= RUG_ROWS or picture.visuals.get("rug"):
         highest = [max(np.max(bars[0]), np.max(curve[1])) for bars, curve in zip(histogram, mean, strict=True)]
+        label = labels_of_rows(dt, mixture, observations.take(rows))
+        every = xr.DataArray(observations.values[rows][:, chosen].T, dims=(panel, OBS), coords=by_feature)
+        below = xr.DataArray(-0.03 * np.array(highest), dims=panel, coords=by_feature)
+        picture.draw_noise(every, label, name="noise_rug", function=scatter_x, y=below, size=picture.marker_size(14))
         picture.draw(
             "rug",
-            scatter_x,
-            xr.DataArray(observations.values[rows][:, chosen].T, dims=(panel, OBS), coords=by_feature),
-            y=xr.DataArray(-0.03 * np.array(highest), dims=panel, coords=by_feature),
+            complete(scatter_x),
+            every.where(xr.DataArray(label != NOISE_LABEL, dims=OBS)),
+            y=below,
             color=MUTED,
             marker="|",
             size=picture.marker_size(30),
@@ -144,6 +157,14 @@ def draw_panels(
         ),
         width=1.4,
     )
+    if noise:
+        picture.draw(
+            "noise_density",
+            line_xy,
+            xr.DataArray(np.array(noise), dims=(panel, "plot_axis", "point"), coords={**by_feature, **xy}),
+            color=MUTED,
+            width=1.4,
+        )
 
 
 def labels(picture: Picture, mixture: MixtureView, chosen: list[int]) -> tuple[dict[str, str], dict[str, str]]:
@@ -153,15 +174,21 @@ def labels(picture: Picture, mixture: MixtureView, chosen: list[int]) -> tuple[d
     return x_labels, {name: density_label([unit]) for name, unit in zip(names, units, strict=True)}
 
 
-def write_legend(picture: Picture, mixture: MixtureView, observations: Observations, prob: float) -> None:
-    """Say what the curves and the bars are."""
+def write_legend(
+    picture: Picture,
+    mixture: MixtureView,
+    observations: Observations,
+    prob: float,
+    more: Sequence[tuple[str, dict[str, Any]]] = (),
+) -> None:
+    """Say what the curves and the bars are, and whatever `more`."""
     legend = {
         "mean": [("posterior mean" if mixture.has_draws else "fit", {"color": INK, "width": 2.6})],
         "band": [(f"{100 * prob:g} % band", {"color": INK, "width": 7, "alpha": 0.25})] * mixture.has_draws,
         "components": picture.component_entries(mixture.parameters.n_components, width=1.4),
         "histogram": [(f"{observations.n_rows} rows", {"color": PALE, "width": 7, "alpha": 0.5})],
     }
-    picture.legend([entry for name, entries in legend.items() if picture.wanted(name) for entry in entries])
+    picture.legend([*(entry for name, entries in legend.items() if picture.wanted(name) for entry in entries), *more])
 
 
 def _n_bins(n_rows: int) -> int:

@@ -10,12 +10,13 @@ from arviz_plots.visuals import scatter_xy
 from bayesgmm.datatree import OBS, MixtureView
 from bayesgmm.density import density
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.observations import Observations
 from bayesgmm.plots import density_curves, density_surface
-from bayesgmm.plots.picture import INK, MUTED, Picture
-from bayesgmm.plots.rows import choose_rows, grid, marginal, point_style
+from bayesgmm.plots.picture import INK, MUTED, Picture, complete
+from bayesgmm.plots.rows import choose_rows, grid, labels_of_rows, marginal, point_style
 
-VISUALS = (*density_curves.VISUALS, "points", "contour", "empty", "title")
+VISUALS = (*density_curves.VISUALS, "points", "noise", "contour", "empty", "title")
 STATS = (*density_curves.STATS, *density_surface.STATS)
 PANEL = "panel"
 CURVE_POINTS = 400
@@ -59,19 +60,22 @@ def draw(
     rows = choose_rows(observations)
     data = np.asarray(observations.values[rows][:, chosen], dtype=np.float64)
     area, alpha = point_style(len(rows), 7, 0.5)
+    every = xr.DataArray(
+        np.stack([data[:, [j, i]].T for i, j in pairs]),
+        dims=(PANEL, "plot_axis", OBS),
+        coords={PANEL: below, "plot_axis": ["x", "y"]},
+    )
+    label = labels_of_rows(dt, mixture, observations.take(rows))
     picture.draw(
         "points",
-        scatter_xy,
-        xr.DataArray(
-            np.stack([data[:, [j, i]].T for i, j in pairs]),
-            dims=(PANEL, "plot_axis", OBS),
-            coords={PANEL: below, "plot_axis": ["x", "y"]},
-        ),
+        complete(scatter_xy),
+        every.where(xr.DataArray(label != NOISE_LABEL, dims=OBS)),
         color=MUTED,
         alpha=alpha,
         size=picture.marker_size(area),
         **picture.only_matplotlib(rasterized=len(rows) > 1000, linewidths=0),
     )
+    picture.draw_noise(every, label, name="noise", alpha=alpha, size=picture.marker_size(2 * area))
     axes = [grid(column, n_points) for column in data.T]
     means = [_mean_density(marginal(dt, [chosen[j], chosen[i]]), axes[j], axes[i], prob) for i, j in pairs]
     picture.draw(
@@ -92,7 +96,7 @@ def draw(
     y_below = {name: axis[i] for name, (i, _) in zip(below, pairs, strict=True)}
     for name, texts in (("xlabel", {**x_labels, **x_below}), ("ylabel", {**y_labels, **y_below})):
         picture.write(name, name, {cell: texts.get(cell, "") for cell in panels})
-    density_curves.write_legend(picture, mixture, observations, prob)
+    density_curves.write_legend(picture, mixture, observations, prob, picture.noise_entries(label))
     which = "posterior mean" if mixture.has_draws else "fitted"
     picture.head(f"Contours hold {', '.join(f'{100 * share:g}' for share in sorted(shares))} % of the {which} density")
 

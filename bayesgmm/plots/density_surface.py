@@ -11,11 +11,12 @@ from arviz_plots.visuals import scatter_xy
 from bayesgmm.datatree import OBS, MixtureView
 from bayesgmm.density import density
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.observations import Observations
-from bayesgmm.plots.picture import INK, MUTED, Picture
-from bayesgmm.plots.rows import choose_rows, density_label, grid, marginal, point_style, shown
+from bayesgmm.plots.picture import INK, MUTED, Picture, complete
+from bayesgmm.plots.rows import choose_rows, density_label, grid, labels_of_rows, marginal, point_style, shown
 
-VISUALS = ("points", "contour", "width", "colorbar", "xlabel", "ylabel", "title")
+VISUALS = ("points", "noise", "contour", "width", "colorbar", "xlabel", "ylabel", "title", "legend")
 STATS = ("regions",)
 QUANTITY = "quantity"
 REGIONS = (0.5, 0.8, 0.95)
@@ -57,17 +58,20 @@ def draw(
             cmap="cividis" if picture.collection.backend == "bokeh" else "BuPu",
             **picture.only_matplotlib(vmin=0, vmax=1.3 * width.max()),
         )
+    label = labels_of_rows(dt, mixture, observations.take(rows))
+    every = xr.DataArray(
+        data.T[None], dims=(QUANTITY, "plot_axis", OBS), coords={QUANTITY: ["mean"], "plot_axis": ["x", "y"]}
+    )
     picture.draw(
         "points",
-        scatter_xy,
-        xr.DataArray(
-            data.T[None], dims=(QUANTITY, "plot_axis", OBS), coords={QUANTITY: ["mean"], "plot_axis": ["x", "y"]}
-        ),
+        complete(scatter_xy),
+        every.where(xr.DataArray(label != NOISE_LABEL, dims=OBS)),
         color=MUTED,
         alpha=alpha,
         size=picture.marker_size(area),
         **picture.only_matplotlib(rasterized=len(rows) > 1000, linewidths=0),
     )
+    picture.draw_noise(every, label, alpha=alpha, size=picture.marker_size(2 * area))
     picture.draw(
         "contour",
         _contours,
@@ -88,6 +92,8 @@ def draw(
     count = shown(len(rows), observations.n_rows)
     titles = {"mean": f"{which} density, {count}", "width": f"width of the {100 * prob:g} % band"}
     picture.write("title", "title", {p: titles[p] for p in panels}, color=INK)
+    if entries := picture.noise_entries(label):
+        picture.legend([picture.mark_entry("row"), *entries])
     if mixture.has_draws and picture.wanted("width") and picture.wanted("colorbar"):
         _colorbar(picture, density_label(units).replace("density", "width"))
 

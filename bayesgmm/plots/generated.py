@@ -18,7 +18,7 @@ from bayesgmm.plots.density_curves import _n_bins
 from bayesgmm.plots.picture import INK, MUTED, complete, open_picture
 from bayesgmm.plots.rows import check_count, choose_features, choose_rows, density_label, own_rows, point_style, shown
 
-VISUALS = ("histogram", "band", "mean", "real", "generated", "xlabel", "ylabel", "legend")
+VISUALS = ("histogram", "band", "mean", "real", "generated", "noise", "xlabel", "ylabel", "legend")
 PANEL = "panel"
 MOST_FEATURES = 4
 MOST_GENERATED = 5_000_000
@@ -45,7 +45,7 @@ def plot_generated(
     For each feature the outline of the histogram of the real rows, over the mean histogram of generated datasets of as
     many rows with the interval of each bar; about one bar in ten lies outside an 89 % interval by chance. For each
     pair of features one generated dataset over the real rows, generated rows in the colour of the component they come
-    from.
+    from, and generated noise as grey crosses.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ def plot_generated(
     aes_by_visuals : mapping, optional
         {visual: aesthetics it follows}. By default ``generated`` follows ``color`` and ``marker``.
     visuals : mapping, optional
-        {visual: properties, or False to leave it out}: histogram, band, mean, real, generated, xlabel, ylabel, legend.
+        {visual: properties, or False to leave it out}: histogram, band, mean, real, generated, noise, xlabel, ylabel,
+        legend.
     **pc_kwargs
         Passed to `PlotCollection.wrap`; ``figure_kwargs={"figsize": (width, height)}``, for example.
 
@@ -168,6 +169,7 @@ def plot_generated(
         one, label = x[0][rows], made["component_label"].values[0, 0][rows]
         drawn = xr.DataArray(np.stack([one[:, pair].T for pair in pairs]), dims=dims, coords=by_pair)
         picture.draw("generated", complete(scatter_xy), drawn.where(own_rows(label, K)), alpha=alpha, **point)
+        picture.draw_noise(drawn, label, alpha=alpha, size=picture.marker_size(2 * area))
     axis = [picture.feature_label(mixture.feature_names[j], mixture.units[j]) for j in chosen]
     labels = [density_label([mixture.units[j]]) for j in chosen]
     picture.write(
@@ -185,6 +187,7 @@ def plot_generated(
         legend["real"] = [picture.mark_entry(f"real, {shown(len(rows), N)}")]
         of = [(f"generated, {text}", style) for text, style in picture.component_entries(K, width=3)]
         legend["generated"] = of
+        legend["noise"] = [(f"generated, {text}", style) for text, style in picture.noise_entries(label)]
     picture.legend([entry for name, entries in legend.items() if picture.wanted(name) for entry in entries])
     return picture.collection
 

@@ -12,12 +12,13 @@ from bayesgmm.datatree import COMPONENT, OBS, MixtureView, view
 from bayesgmm.estimator import GaussianMixture
 from bayesgmm.intervals import check_ci_prob
 from bayesgmm.membership import membership
-from bayesgmm.plots.picture import PALE, Picture, complete, open_picture
+from bayesgmm.plots.picture import MUTED, PALE, Picture, complete, open_picture
 from bayesgmm.plots.rows import choose_features, choose_rows, curve_grid, known_membership, own_rows, shown
 
 RANKS = ("probability", "interval", "half", "xticks", "ylim", "xlabel", "ylabel", "title", "legend")
-MAP = (*RANKS, "map")
-CURVE = (*RANKS, "curve", "curve_band", "rug")
+OF_NOISE = ("noise_probability", "noise_interval")
+MAP = (*RANKS, *OF_NOISE, "map", "noise")
+CURVE = (*RANKS, *OF_NOISE, "curve", "curve_band", "rug", "noise_curve", "noise_rug")
 FOLLOWED = {
     "probability": ["color", "marker"],
     "interval": ["color"],
@@ -25,6 +26,7 @@ FOLLOWED = {
     "curve": ["color"],
     "curve_band": ["color"],
     "rug": ["color"],
+    "noise": ["size"],
 }
 PANEL, CERTAINTY = "panel", "certainty"
 MOST_RANKS = 300
@@ -54,7 +56,8 @@ def plot_membership(
     On the left each row, the least certain first, on a logarithmic scale that gives them the room: the probability of
     its most probable component, in the colour of that component, with its interval. On the right a map of the rows of
     two features where the less certain a row is, the larger it is drawn; or, where the mixture has one feature, the
-    probability of each component along it, with its band.
+    probability of each component along it, with its band. Rows that are most probably noise are grey crosses, and
+    noise is a grey curve.
 
     Parameters
     ----------
@@ -74,10 +77,11 @@ def plot_membership(
         Writes the names of components and features.
     aes_by_visuals : mapping, optional
         {visual: aesthetics it follows}. By default ``probability`` and ``map`` follow ``color`` and ``marker``, ``map``
-        ``size`` too, and interval, curve, curve_band and rug ``color``.
+        ``size`` too, as does ``noise``, and interval, curve, curve_band and rug ``color``.
     visuals : mapping, optional
         {visual: properties, or False to leave it out}: probability, interval, half (the line at one half), map, xticks,
-        ylim, xlabel, ylabel, title, legend; for one feature curve, curve_band and rug in place of map.
+        ylim, xlabel, ylabel, title, legend; for one feature curve, curve_band and rug in place of map. Of the rows of
+        noise noise_probability, noise_interval and noise; for one feature noise_curve and noise_rug in its place.
     stats : mapping, optional
         ``membership``: what `membership` says of these rows, if known, so that it is not computed again.
     **pc_kwargs
@@ -151,15 +155,27 @@ def plot_membership(
     picture.write(
         "ylabel", "ylabel", {"rank": "probability of its component", right: "probability" if one else axes[1]}
     )
-    uncertain = int((found["probability"].max(COMPONENT) < CLASSES[-1]).sum())
+    uncertain = int((_largest(found) < CLASSES[-1]).sum())
     interval = f", {100 * prob:g} % intervals" if mixture.has_draws else ""
     left = f"{uncertain} of {observations.n_rows} rows below {CLASSES[-1]:g}{interval}"
     count = shown(len(rows), observations.n_rows)
     curves = f"mean and {100 * prob:g} % band" if mixture.has_draws else "along the feature"
     picture.write("title", "title", {"rank": left, right: curves if one else f"{count}: larger is less certain"})
     more = [picture.mark_entry(count, marker="|", area=50)] if one else _size_entries(picture, found, areas)
-    picture.legend([*picture.component_entries(K, width=2), *more])
+    noise = picture.noise_entries(found["label"].values)
+    picture.legend([*picture.component_entries(K, width=2), *noise, *more])
     return picture.collection
+
+
+def _with_noise(found: xr.Dataset, name: str) -> np.ndarray:
+    """Probabilities of rows, (N, K), and where the mixture has noise, (N, K + 1), noise last."""
+    of_noise = [found[f"noise_{name}"].values[:, None]] if f"noise_{name}" in found else []
+    return np.concatenate([found[name].values, *of_noise], axis=1)
+
+
+def _largest(found: xr.Dataset) -> np.ndarray:
+    """Probability of the most probable component of each row, or of noise, (N,)."""
+    return _with_noise(found, "probability").max(axis=1)
 
 
 def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
@@ -168,7 +184,8 @@ def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
     label = found["label"].values
     N = len(label)
     names = [n for n in ("probability", "probability_lower", "probability_upper") if n in found]
-    own = {name: found[name].values[np.arange(N), label] for name in names}
+    # label -1 is the last column, of noise
+    own = {name: _with_noise(found, name)[np.arange(N), label] for name in names}
     order = np.argsort(own["probability"], kind="stable")
     ranks = np.arange(N) if N <= MOST_RANKS else np.unique(np.geomspace(1, N, MOST_RANKS).round().astype(int)) - 1
     kept = order[ranks]
@@ -179,11 +196,14 @@ def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
         np.stack(list(columns.values()))[None],
         dims=(PANEL, "plot_axis", OBS),
         coords={PANEL: ["rank"], "plot_axis": list(columns)},
-    ).where(own_rows(label[kept], K))
+    )
+    every, data = data, data.where(own_rows(label[kept], K))
     half = xr.DataArray([0.5], dims=PANEL, coords={PANEL: ["rank"]})
     picture.draw("half", hline, half, color=PALE, width=1.0, linestyle=picture.dashes)
     if "y_bottom" in columns:
         picture.draw("interval", complete(ci_line_y), data, width=1.0, alpha=0.5)
+        line: dict[str, Any] = {"name": "noise_interval", "width": 1.0, "alpha": 0.5}
+        picture.draw_noise(every, label[kept], function=ci_line_y, **line)
     picture.draw(
         "probability",
         complete(scatter_xy),
@@ -191,6 +211,7 @@ def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
         size=picture.marker_size(12),
         **picture.only_matplotlib(linewidths=0, zorder=3),
     )
+    picture.draw_noise(every, label[kept], name="noise_probability", size=picture.marker_size(16))
     picture.draw("ylim", set_ylim, xr.zeros_like(half), limits=(-0.03, 1.03), store_artist=False)
     steps = (1, 2, 5) if N <= 500 else (1,)
     ticks = [step * 10**power for power in range(9) for step in steps if step * 10**power <= N]
@@ -200,13 +221,14 @@ def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
 def _draw_map(picture: Picture, values: np.ndarray, found: xr.Dataset) -> None:
     """Rows at their place, the larger the less certain; the certain ones underneath."""
     label = found["label"].values
-    certainty = np.searchsorted(CLASSES, found["probability"].max(COMPONENT).values, side="right") - 1
+    certainty = np.searchsorted(CLASSES, _largest(found), side="right") - 1
     classes = np.arange(len(CLASSES))
     points = xr.DataArray(
         values.T[None], dims=(PANEL, "plot_axis", OBS), coords={PANEL: ["map"], "plot_axis": ["x", "y"]}
     )
     same = xr.DataArray(certainty == classes[:, None], dims=(CERTAINTY, OBS), coords={CERTAINTY: classes})
-    data = points.where(own_rows(label, found.sizes[COMPONENT])).where(same)
+    every = points.where(same)
+    data = every.where(own_rows(label, found.sizes[COMPONENT]))
     picture.draw(
         "map",
         complete(scatter_xy),
@@ -214,6 +236,7 @@ def _draw_map(picture: Picture, values: np.ndarray, found: xr.Dataset) -> None:
         alpha=0.6,
         **picture.only_matplotlib(rasterized=len(values) > 1000, linewidths=0),
     )
+    picture.draw_noise(every.isel({CERTAINTY: slice(None, None, -1)}), label)
 
 
 def _draw_curve(
@@ -242,6 +265,13 @@ def _draw_curve(
         band = layers("kwarg", {"y_bottom": "probability_lower", "y_top": "probability_upper"})
         picture.draw("curve_band", fill_between_y, band, alpha=min(0.25, 0.75 / K))
     picture.draw("curve", line_xy, layers("plot_axis", {"y": "probability"}), width=1.6)
+    if "noise_probability" in along:
+        noise = xr.DataArray(
+            np.stack([points, along["noise_probability"].values])[None],
+            dims=(PANEL, "plot_axis", "point"),
+            coords={PANEL: ["curve"], "plot_axis": ["x", "y"]},
+        )
+        picture.draw("noise_curve", line_xy, noise, color=MUTED, width=1.6)
     rug = xr.DataArray(values[None], dims=(PANEL, OBS), coords={PANEL: ["curve"]})
     picture.draw(
         "rug",
@@ -252,13 +282,14 @@ def _draw_curve(
         size=picture.marker_size(50),
         **picture.only_matplotlib(linewidths=0.8, rasterized=len(values) > 1000),
     )
+    picture.draw_noise(rug, label, name="noise_rug", function=scatter_x, y=-0.05, size=picture.marker_size(20))
 
 
 def _size_entries(picture: Picture, found: xr.Dataset, areas: Sequence[float]) -> list[tuple[str, dict[str, Any]]]:
     """Say what the sizes on the map mean; the other backends' legends know lines only."""
     if picture.collection.backend != "matplotlib":
         return []
-    largest = found["probability"].max(COMPONENT).values
+    largest = _largest(found)
     entries: list[tuple[str, dict[str, Any]]] = []
     for low, high, area in zip(CLASSES, [*CLASSES[1:], 1.0], areas, strict=True):
         if ((largest >= low) & (largest <= high)).any():

@@ -15,7 +15,7 @@ from bayesgmm.partition import partition
 from bayesgmm.plots.picture import Picture, complete, open_picture
 from bayesgmm.plots.rows import choose_features, choose_rows, shown
 
-VISUALS = ("row", "stayed", "moved", "ylim", "xlabel", "ylabel", "title", "legend")
+VISUALS = ("row", "stayed", "moved", "noise", "noise_moved", "ylim", "xlabel", "ylabel", "title", "legend")
 FOLLOWED = {name: ["color", "marker"] for name in ("row", "stayed", "moved")}
 PANEL = "clustering"
 BEST = "best"
@@ -69,8 +69,8 @@ def plot_partition(
     aes_by_visuals : mapping, optional
         {visual: aesthetics it follows}; by default rows follow ``color`` and ``marker``.
     visuals : mapping, optional
-        {visual: properties, or False to leave it out}: row (of the best), stayed and moved (of bounds),
-        ylim (with one feature), xlabel, ylabel, title, legend.
+        {visual: properties, or False to leave it out}: row (of the best), stayed and moved (of bounds), noise and
+        noise_moved (crosses), ylim (with one feature), xlabel, ylabel, title, legend.
     stats : mapping, optional
         ``partition``: what `partition` returned for these rows, if known.
     **pc_kwargs
@@ -160,6 +160,10 @@ def plot_partition(
         alpha=0.9,
         **picture.only_matplotlib(linewidths=0),
     )
+    of_panel = xr.DataArray(labels, dims=(PANEL, OBS), coords={PANEL: panels})
+    cross = picture.marker_size(22 * max(shrink, 0.3))
+    picture.draw_noise(points, of_panel.where(~moved, 0), alpha=0.8, size=cross)
+    picture.draw_noise(points, of_panel.where(moved, 0), name="noise_moved", alpha=0.9, size=3 * cross)
     if one:
         every = xr.DataArray(np.zeros(len(panels)), dims=PANEL, coords={PANEL: panels})
         picture.draw("ylim", set_ylim, every, limits=(-0.03, 1.03), store_artist=False)
@@ -168,7 +172,7 @@ def plot_partition(
     picture.write("ylabel", "ylabel", dict.fromkeys(panels, "cohesion" if one else axes[1]))
     picture.write("title", "title", _titles(picture, found, panels, bounds, len(rows)))
     entries = [(f"cluster {c}", line) for c, (_, line) in enumerate(picture.component_entries(C, width=2))]
-    picture.legend([*entries, picture.mark_entry("elsewhere in the best", area=60)])
+    picture.legend([*entries, *picture.noise_entries(labels), picture.mark_entry("elsewhere in the best", area=60)])
     return picture.collection
 
 

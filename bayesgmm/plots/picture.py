@@ -16,8 +16,10 @@ from arviz_base.labels import BaseLabeller
 from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
 from arviz_plots.plot_collection import backend_from_object
+from arviz_plots.visuals import scatter_x, scatter_xy
 
 from bayesgmm.datatree import COMPONENT, FEATURE, OBS
+from bayesgmm.noise import NOISE_LABEL
 
 COMPONENT_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Colours of components 0, 1, ... in every picture: Okabe & Ito (2008), "Color Universal Design", without black, which
@@ -28,6 +30,7 @@ MARKERS = ("C0", "C2", "C5", "C4")
 
 INK, MUTED, PALE = "#000000", "#595959", "#BDBDBD"
 DASHES = {"bokeh": "dashed", "plotly": "dash"}
+CROSSES = {"plotly": "x-thin-open"}
 
 
 class ComponentLabeller(BaseLabeller):
@@ -165,10 +168,43 @@ class Picture:
         return entries
 
     def mark_entry(self, label: str, marker: str = "o", area: float = 20.0) -> tuple[str, dict[str, Any]]:
-        """Legend entry of a dot ("o") or a stroke ("|"); the legends of other backends know lines only."""
+        """Legend entry of a dot ("o"), a stroke ("|") or a cross ("x"); other backends' legends know lines only."""
         mark = {"linestyle": "none", "marker": marker, "markersize": np.sqrt(area)}
-        edge = {"markeredgewidth": 1 if marker == "|" else 0}
+        edge = {"markeredgewidth": 0 if marker == "o" else 1}
         return label, {"color": MUTED, **self.only_matplotlib(**mark, **edge)}
+
+    def draw_noise(
+        self,
+        points: xr.DataArray,
+        label: np.ndarray | xr.DataArray,
+        *,
+        name: str = "noise",
+        function: Callable[..., Any] = scatter_xy,
+        **properties: Any,
+    ) -> None:
+        """Draw the rows of noise in grey, and as crosses where they are marks; nothing where no row is noise.
+
+        Parameters
+        ----------
+        points : DataArray
+            Its dimension obs_id holds the rows.
+        label : (obs_id,) or (panel, obs_id) int
+        name, function, **properties
+            As in `draw`.
+        """
+        label = label if isinstance(label, xr.DataArray) else xr.DataArray(label, dims=OBS)
+        noise = label == NOISE_LABEL
+        if not noise.any():
+            return
+        if function in (scatter_x, scatter_xy):
+            crosses = {"marker": CROSSES.get(self.collection.backend, "x"), **self.only_matplotlib(linewidths=0.8)}
+            properties = {**crosses, **properties}
+        self.draw(name, complete(function), points.where(noise), **{"color": MUTED, **properties})
+
+    def noise_entries(self, label: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
+        """Legend entry of the rows of noise; none where no row is."""
+        there = (np.asarray(label) == NOISE_LABEL).any() and self.wanted("noise")
+        return [self.mark_entry("noise", marker="x", area=25)] if there else []
 
     def feature_label(self, name: str, unit: str) -> str:
         """Axis label of a feature, with its unit where it has one."""

@@ -3,7 +3,9 @@
 May import NumPy, xarray, arviz_base and the modules below ``plots/``.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,10 @@ import xarray as xr
 from arviz_base.validate import validate_dict_argument
 
 from bayesgmm.blocks import map_rows
-from bayesgmm.datatree import COMPONENT, FEATURE, FEATURE_BIS, OBS, MixtureView
+from bayesgmm.datatree import COMPONENT, FEATURE, FEATURE_BIS, META, NOISE, NOISE_WEIGHT, OBS, MixtureView, meta
 from bayesgmm.estimator import GaussianMixture
+from bayesgmm.membership import membership
+from bayesgmm.noise import Background
 from bayesgmm.observations import Observations, as_new_observations
 from bayesgmm.parameters import MixtureParameters
 
@@ -71,37 +75,78 @@ def known_membership(stats: Mapping[str, Any] | None, n_rows: int) -> xr.Dataset
 
 
 def own_rows(label: np.ndarray, n_components: int) -> xr.DataArray:
-    """Whether the most probable component of a row is each of them, (component, obs_id)."""
+    """Whether the most probable component of a row is each of them, (component, obs_id); rows of noise are of none."""
     components = np.arange(n_components)
     return xr.DataArray(label == components[:, None], dims=(COMPONENT, OBS), coords={COMPONENT: components})
 
 
 def marginal(source: "xr.DataTree | GaussianMixture", features: list[int]) -> "xr.DataTree | GaussianMixture":
-    """Keep some features of a fit or posterior: a Gaussian mixture again, with the same weights."""
+    """Keep some features of a fit or posterior: a Gaussian mixture again, with the same weights, and noise."""
     if isinstance(source, GaussianMixture):
-        parameters = source.parameters_.marginal(features)
-        return GaussianMixture.from_parameters(parameters.weights, parameters.means, parameters.covariances)
+        p = source.parameters_.marginal(features)
+        return GaussianMixture.from_parameters(p.weights, p.means, p.covariances, noise=p.noise)
     posterior = source["posterior"].to_dataset()
-    return xr.DataTree.from_dict({"posterior": posterior.isel({FEATURE: features, FEATURE_BIS: features})})
+    tree = xr.DataTree.from_dict({"posterior": posterior.isel({FEATURE: features, FEATURE_BIS: features})})
+    if NOISE_WEIGHT in posterior:
+        background = Background.from_json(meta(source)[NOISE]).marginal(features)
+        tree.attrs[META] = json.dumps({NOISE: background.to_json()})
+    return tree
+
+
+def labels_of_rows(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, observations: Observations) -> np.ndarray:
+    """Labels of rows, (N,), of which -1 is noise; zeros, without a look, where the mixture has none."""
+    if mixture.parameters.noise is None:
+        return np.zeros(observations.n_rows, dtype=np.int64)
+    return membership(dt, observations, intervals=False, n_simulated=0, progressbar=False)["label"].values
 
 
 def component_densities(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray:
     """weights_k N(x | mu_k, sigma_k^2) of one feature in each of S mixtures, per unit of the feature.
 
+    Where there is noise, times one minus its share.
+
     Returns
     -------
     (M, S, K) array for M points
     """
-    one = parameters.marginal([feature])
+    one, share = _components(parameters, feature)
     rows = as_new_observations(points[:, None], one, ("x0",))
-    return map_rows(lambda log_joint: np.moveaxis(np.exp(log_joint), -1, 0), rows, one, trailing=one.weights.shape)
+    found = map_rows(lambda log_joint: np.moveaxis(np.exp(log_joint), -1, 0), rows, one, trailing=one.weights.shape)
+    return found * share[:, None]
 
 
 def mean_component_densities(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray:
     """Average `component_densities` over the mixtures, (M, K), without keeping them all."""
-    one = parameters.marginal([feature])
+    one, share = _components(parameters, feature)
     rows = as_new_observations(points[:, None], one, ("x0",))
-    return map_rows(lambda log_joint: np.exp(log_joint).mean(axis=0).T, rows, one, trailing=(one.n_components,))
+
+    def mean(log_joint: np.ndarray) -> np.ndarray:
+        return (np.exp(log_joint) * share[:, None, None]).mean(axis=0).T
+
+    return map_rows(mean, rows, one, trailing=(one.n_components,))
+
+
+def mean_noise_density(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray | None:
+    """Average over the mixtures of pi_0 u(x) of one feature, (M,); None without noise.
+
+    Raises
+    ------
+    BackgroundError
+        When noise is uniform in a hull of several features.
+    """
+    noise = parameters.noise
+    if noise is None:
+        return None
+    background = noise.background.marginal([feature])
+    level = float(noise.weight.mean()) * np.exp(-background.log_volume)
+    return np.where(background.contains(points[:, None]), level, 0.0)
+
+
+def _components(parameters: MixtureParameters, feature: int) -> tuple[MixtureParameters, np.ndarray]:
+    """One feature of the components alone, and their share of the rows in each mixture, (S,)."""
+    noise = parameters.noise
+    share = np.ones(parameters.batch_shape) if noise is None else 1.0 - noise.weight
+    return replace(parameters, noise=None).marginal([feature]), share
 
 
 def visible(densities: np.ndarray) -> np.ndarray:

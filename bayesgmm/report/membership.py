@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.datatree import OBS
+from bayesgmm.noise import NOISE_LABEL
 from bayesgmm.report.section import Section, fixed, interval_name
 
 CERTAIN = 0.95
@@ -27,21 +28,29 @@ def membership_section(membership: xr.Dataset) -> Section:
     membership : Dataset
         What `membership` returns for a posterior.
     """
-    probability, label = membership["probability"].values, membership["label"].values
+    N, K = membership["probability"].shape
+    names = [str(k) for k in range(K)]
+    places = ("probability", "probability_lower", "probability_upper")
+    values = [membership[name].values for name in places]
+    with_noise = f"noise_{places[0]}" in membership
+    if with_noise:
+        # noise after the components
+        names.append("noise")
+        values = [np.column_stack([v, membership[f"noise_{name}"]]) for v, name in zip(values, places, strict=True)]
+    probability, label = values[0], membership["label"].values
+    label = np.where(label == NOISE_LABEL, K, label)
     agreement = membership["label_agreement"].values
-    N, K = probability.shape
     rows = np.arange(N)
-    own, lower, upper = (
-        membership[name].values[rows, label] for name in ("probability", "probability_lower", "probability_upper")
-    )
+    own, lower, upper = (v[rows, label] for v in values)
     title = "Memberships: which component each row belongs to"
-    if K == 1:
+    if len(names) == 1:
         return Section(title, None, ("One component: every row belongs to it.",))
     certain, switching = int((lower > CERTAIN).sum()), int((agreement < 1 - SWITCH).sum())
     strange = int((membership["tail_probability"].values < STRANGE).sum())
-    sizes = np.bincount(label, minlength=K)
+    sizes = np.bincount(label, minlength=len(names))
+    counted = ", ".join(f"{size} in {name}" for name, size in zip(names, sizes, strict=True))
     sentences = (
-        f"Rows by their most probable component: {', '.join(f'{size} in {k}' for k, size in enumerate(sizes))}.",
+        f"Rows by their most probable component: {counted}.",
         f"Certain: {certain} of {N} rows (probability above {CERTAIN:g} also at the lower end of its interval).",
         f"Could switch: {switching} of {N} rows (more than {SWITCH:.0%} of the draws put them in another component); "
         f"a draw puts {float(membership['n_switched']):.1f} rows in another component, on average (from "
@@ -54,12 +63,12 @@ def membership_section(membership: xr.Dataset) -> Section:
     table = pd.DataFrame(
         {
             "row": [str(v) for v in membership[OBS].values[order]],
-            "component": [str(k) for k in label[order]],
+            "component": [names[k] for k in label[order]],
             "probability": [fixed(v, 3) for v in own[order]],
             "from": [fixed(v, 3) for v in lower[order]],
             "to": [fixed(v, 3) for v in upper[order]],
             "draws that agree": [f"{v:.0%}" for v in agreement[order]],
-            "otherwise": [str(k) for k in ranked[:, 1]],
+            "otherwise": [names[k] for k in ranked[:, 1]],
         }
     )
     return Section(

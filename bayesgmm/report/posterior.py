@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayesgmm.datatree import meta, posterior_parameters, view
-from bayesgmm.diagnose import diagnose
+from bayesgmm.diagnose import NOISE_QUANTITY, diagnose
 from bayesgmm.intervals import interval
 from bayesgmm.quantities import readable_parameters, without_repetition
 from bayesgmm.report.section import Section, fixed, interval_name, listed, number
@@ -20,11 +21,17 @@ def posterior_section(dt: xr.DataTree) -> Section:
     parameters = posterior_parameters(dt)
     C, S = parameters.batch_shape
     names, values = readable_parameters(parameters, mixture.feature_names, mixture.units)
-    _, em = readable_parameters(posterior_parameters(dt, "em"), mixture.feature_names, mixture.units)
+    em_parameters = posterior_parameters(dt, "em")
+    _, em = readable_parameters(em_parameters, mixture.feature_names, mixture.units)
     flat = values.reshape(C * S, -1)
     names, kept = without_repetition(names, flat)
     flat, em = flat[:, kept], em[kept]
     examined = diagnosis.table[~diagnosis.table["label_free"]]
+    noise, of_noise = parameters.noise, diagnosis.table[diagnosis.table["quantity"] == NOISE_QUANTITY]
+    if noise is not None and em_parameters.noise is not None and len(of_noise):
+        names = [*names, ("noise", "weight")]
+        flat, em = np.column_stack([flat, noise.weight.ravel()]), np.append(em, em_parameters.noise.weight)
+        examined = pd.concat([examined, of_noise])
     lower, upper = interval(flat)
     width = upper - lower
     table = pd.DataFrame(

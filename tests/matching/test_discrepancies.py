@@ -1,5 +1,7 @@
 """Figures of a mismatch: against SciPy's, by hand, and in their limit where there is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -7,9 +9,10 @@ from scipy import stats
 
 from bayesgmm.conditioning import condition, cumulative
 from bayesgmm.matching import discrepancies
+from bayesgmm.noise import Background
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.simulation import draw_rows
-from tests import oracle
+from tests import noisy, oracle
 from tests.strategies import random_mixture
 
 K_ERRORS = 5
@@ -84,3 +87,39 @@ def test_modes_of_a_kernel_density_are_those_one_sees():
     far = MixtureParameters.from_covariances(np.full(3, 1 / 3), np.array([[0.0], [10], [25]]), np.ones((3, 1, 1)))
     rows = draw_rows(np.random.default_rng(0), far, 600)[0]
     assert discrepancies.n_kernel_modes(rows, far).tolist() == [3]
+
+
+@pytest.fixture(scope="module")
+def mixture_with_noise(mixture):
+    middle, sd = mixture.means.mean(axis=0), np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2)).max(axis=0)
+    return noisy.with_noise(mixture, 0.25, Background.box(middle - 6 * sd, middle + 4 * sd))
+
+
+def test_rosenblatt_of_noise_is_the_conditional_distribution(mixture_with_noise):
+    rows = draw_rows(np.random.default_rng(6), mixture_with_noise, 3000)[0]
+    found = discrepancies.rosenblatt(rows, mixture_with_noise, 2, 0)
+    for n in range(30):
+        given_one = condition(mixture_with_noise.marginal([2, 0]), [0], rows[n, 2:3])
+        assert_allclose(found[n, 1], cumulative(given_one, rows[n, :1])[0], rtol=1e-9)
+    # uniform on the unit square for rows of the mixture: tests at 1e-4
+    for column in found.T:
+        assert stats.kstest(column, "uniform").pvalue > 1e-4
+    assert abs(np.corrcoef(found.T)[0, 1]) < K_ERRORS / np.sqrt(len(rows))
+
+
+def test_rows_of_noise_are_of_no_component(mixture_with_noise):
+    mixture = mixture_with_noise
+    rows = np.concatenate([draw_rows(np.random.default_rng(2), mixture, 50)[0], [[1e3, 0.0, 0.0]]])
+    r, squared = discrepancies.distances(rows, mixture)
+    assert_allclose(r, noisy.memberships(rows, mixture)[:, :3].T, rtol=1e-9, atol=1e-12)
+    assert_allclose(squared, discrepancies.distances(rows, replace(mixture, noise=None))[1], rtol=1e-12)
+
+
+def test_weighted_distances_have_a_chi_squared_distribution_in_noise_too(mixture_with_noise):
+    rows = draw_rows(np.random.default_rng(9), mixture_with_noise, 20_000)[0]
+    r, squared = discrepancies.distances(rows, mixture_with_noise)
+    for k, weight in enumerate(0.75 * mixture_with_noise.weights):
+        for t in (1.0, 3.0, 8.0):
+            values = r[k] * (squared[k] <= t)
+            error = values.std() / np.sqrt(len(rows))
+            assert abs(values.mean() - weight * stats.chi2(3).cdf(t)) < K_ERRORS * error

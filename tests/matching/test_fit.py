@@ -5,9 +5,14 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.datatree import view
 from bayesgmm.matching import goodness_of_fit
+from bayesgmm.matching.loo import leave_one_out_pit
+from bayesgmm.noise import Background, BackgroundError
+from bayesgmm.observations import as_observations
 from bayesgmm.simulation import draw_rows
-from tests.posteriors import fake_posterior
+from tests import noisy
+from tests.posteriors import as_datatree, fake_posterior, scattered_draws
 
 QUICK = {"n_datasets": 39, "random_seed": 1, "progressbar": False}
 
@@ -116,3 +121,46 @@ def test_wrong_input_is_named(from_the_model):
         goodness_of_fit(gm, X[:3])
     with pytest.raises(ValueError, match="`level`"):
         goodness_of_fit(gm, X, level=0)
+
+
+@pytest.fixture(scope="module")
+def with_noise():
+    p = fake_posterior()[0].parameters_
+    box = Background.box(np.array([0.0, 30.0]), np.array([9.0, 130.0]))
+    p = noisy.with_noise(p, 0.25, box)
+    return draw_rows(np.random.default_rng(5), p, 400)[0], p
+
+
+def test_data_with_noise_matches_a_mixture_that_has_it(with_noise):
+    X, p = with_noise
+    gm = bg.GaussianMixture(2, random_state=0, noise=p.noise.background).fit(X)
+    assert goodness_of_fit(gm, X, **QUICK).matches
+    bare = goodness_of_fit(bg.GaussianMixture(2, random_state=0).fit(X), X, **QUICK)
+    assert not bare.matches
+
+
+def test_leave_one_out_pit_of_noise_is_uniform(with_noise):
+    X, p = with_noise
+    rng = np.random.default_rng(2)
+    draws = noisy.with_noise(
+        scattered_draws(p, len(X), rng, 2, 100), rng.beta(100, 300, size=(2, 100)), p.noise.background
+    )
+    found = leave_one_out_pit(view(as_datatree(noisy.as_mixture(p, fake_posterior()[0]), X, draws)), np.zeros(2), rng)
+    assert (found["p_value"] > 1e-3).all()
+
+
+def test_noise_in_a_hull_is_refused():
+    fit, _, _, X = noisy.noisy_posterior(hull=True, draws=10)
+    with pytest.raises(BackgroundError, match="does not know noise in a hull yet"):
+        goodness_of_fit(fit, X, **QUICK)
+
+
+def test_rows_that_are_not_like_generated_ones_are_refused():
+    X = bg.load_dataset("faithful")
+    gm = bg.GaussianMixture(2, random_state=0).fit(X)
+    holes = X.copy()
+    holes[3, 0] = np.nan
+    with pytest.raises(ValueError, match=r"of the data row 3 are not: pass the complete rows as `X`"):
+        bg.goodness_of_fit(gm, holes, n_datasets=19, progressbar=False)
+    with pytest.raises(ValueError, match="measured with errors"):
+        bg.goodness_of_fit(gm, as_observations(X, errors=[0.01, 1.0]), n_datasets=19, progressbar=False)

@@ -6,6 +6,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.coclustering import coclustering
 from bayesgmm.membership import membership
+from tests import noisy
 
 
 def heat(pc):
@@ -45,3 +46,11 @@ def test_a_known_matrix_is_not_computed_again(two, monkeypatch):
     bg.plot_coclustering(two.posterior, backend="none", stats={"coclustering": known})
     with pytest.raises(ValueError, match="it must be the whole matrix"):
         bg.plot_coclustering(two.posterior, stats={"coclustering": known.isel(obs_id=[0])})
+
+
+def test_rows_of_noise_come_first_in_the_bar():
+    _, dt, _, _ = noisy.noisy_posterior()
+    pc = bg.plot_coclustering(dt)
+    n = int((bg.membership(dt)["label"] == -1).sum())
+    crosses = pc.viz["noise"]["noise"].sel(panel="heat").item().get_offsets()
+    np.testing.assert_array_equal(crosses[:, 1], np.arange(n))

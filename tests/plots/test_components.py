@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 import bayesgmm as bg
 from bayesgmm.datatree import view
 from bayesgmm.membership import membership
 from bayesgmm.plots.components import ellipses
+from bayesgmm.plots.rows import component_densities, mean_component_densities
+from tests import noisy
 
 
 def test_visuals(two, one):
@@ -71,3 +73,40 @@ def test_bad_arguments(two):
         bg.plot_components(two.posterior, prob=1)
     with pytest.raises(ValueError, match=r"stats\[\"membership\"\] has 10 rows, and the data 150"):
         bg.plot_components(two.posterior, stats={"membership": membership(two.posterior, two.X[:10])})
+
+
+def test_rows_of_noise_are_crosses_of_no_component():
+    _, dt, _, X = noisy.noisy_posterior()
+    label = membership(dt)["label"].values
+    pc = bg.plot_components(dt, n_draws=2)
+    np.testing.assert_allclose(pc.viz["noise"]["noise"].item().get_offsets(), X.values[label == -1])
+    drawn = [dots.get_offsets() for dots in pc.viz["points"]["points"].values.ravel()]
+    assert sum(map(len, drawn)) == (label >= 0).sum()
+    texts = [text.get_text() for text in pc.viz["figure"].item().legends[0].get_texts()]
+    assert texts[-2:] == ["noise", f"{len(X)} rows"]
+    assert "noise" not in bg.plot_components(dt, n_draws=2, visuals={"noise": False}).viz.children
+    one = bg.plot_components(bg.marginal(dt, "waiting"), n_draws=2)
+    alone = membership(bg.marginal(dt, "waiting"))["label"].values
+    np.testing.assert_allclose(one.viz["noise"]["noise"].item().get_offsets()[:, 0], X.values[alone == -1, 1])
+
+
+def test_curves_are_the_shares_that_noise_leaves():
+    _fit, _, draws, _ = noisy.noisy_posterior(hull=True, draws=10)
+    points = np.array([50.0, 80.0])
+    found = component_densities(draws, 1, points)
+    sd = np.sqrt(draws.covariances[..., 1, 1])
+    expected = draws.weights * norm.pdf(points[:, None, None], draws.means[..., 1], sd)
+    np.testing.assert_allclose(found, expected * (1 - draws.noise.weight)[:, None], rtol=1e-9)
+    np.testing.assert_allclose(mean_component_densities(draws, 1, points), found.mean(axis=1), rtol=1e-9)
+
+
+def test_without_a_backend_noise_has_no_property_of_one_plotting_library():
+    backend = "none"
+    _, dt, _, _ = noisy.noisy_posterior()
+    for picture in (bg.plot_components, bg.plot_membership, bg.plot_density):
+        assert "noise" in picture(dt, backend=backend).viz.children
+    for picture in (bg.plot_generated, bg.plot_coclustering):
+        assert "noise" in picture(dt, backend=backend).viz.children
+    one = bg.marginal(dt, "waiting")
+    assert {"noise_curve", "noise_rug"} <= set(bg.plot_membership(one, backend=backend).viz.children)
+    assert {"noise_density", "noise_rug"} <= set(bg.plot_density(one, backend=backend).viz.children)

@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 import bayesgmm as bg
 from bayesgmm.datatree import view
 from bayesgmm.plots.conditional import component_lines
+from tests import noisy
 from tests.plots.test_density import xy
 
 
@@ -58,3 +59,10 @@ def test_bad_arguments(one, two):
         bg.plot_conditional(two.posterior, "feature_a", features=["feature_a"])
     with pytest.raises(ValueError, match="keeps no data"):
         bg.plot_conditional(two.fit, "feature_a")
+
+
+def test_the_expected_value_with_noise_is_drawn():
+    _, dt, _, _X = noisy.noisy_posterior()
+    pc = bg.plot_conditional(dt, "waiting", n_points=20)
+    x, y = pc.viz["mean"]["mean"].item().get_data()
+    np.testing.assert_allclose(y, bg.conditional_mean(dt, {"waiting": x})["mean"].values[:, 0], rtol=1e-9)

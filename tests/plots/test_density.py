@@ -7,8 +7,10 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.datatree import view
 from bayesgmm.density import density
+from bayesgmm.noise import BackgroundError
 from bayesgmm.plots.density_surface import _even_levels, region_levels
 from bayesgmm.plots.rows import mean_component_densities
+from tests import noisy
 
 
 def xy(pc, name, **sel):
@@ -130,3 +132,47 @@ def axes_of(last: str, features: list[str]) -> list[str]:
 def test_a_grid_of_pairs_without_matplotlib(two):
     pc = bg.plot_density(two.fit, two.X, pairs=True, n_points=10, backend="none")
     assert pc.viz["plot"].sizes["panel"] == 4
+
+
+def test_noise_is_a_grey_curve_under_the_mean_density():
+    _fit, dt, draws, X = noisy.noisy_posterior()
+    pc = bg.plot_density(dt, features="waiting")
+    x, y = pc.viz["noise_density"]["noise_density"].item().get_data()
+    box = draws.noise.background
+    inside = (x >= box.lower[1]) & (x <= box.upper[1])
+    np.testing.assert_allclose(y, inside * draws.noise.weight.mean() / (box.upper[1] - box.lower[1]), rtol=1e-9)
+    whole = pc.viz["mean"]["mean"].item().get_data()[1]
+    parts = mean_component_densities(draws, 1, np.asarray(x)).sum(axis=1)
+    np.testing.assert_allclose(whole, parts + y, rtol=1e-9)
+    label = bg.membership(dt)["label"].values
+    crosses = pc.viz["noise_rug"]["noise_rug"].item().get_offsets()[:, 0]
+    np.testing.assert_allclose(crosses, X.values[label == -1, 1])
+
+
+def test_rows_of_noise_are_crosses_in_maps_of_two_features():
+    _, dt, _, X = noisy.noisy_posterior()
+    label = bg.membership(dt)["label"].values
+    for pc, panel in (
+        (bg.plot_density(dt), {"quantity": "mean"}),
+        (bg.plot_density(dt, pairs=True, n_points=10), {"panel": "eruptions, waiting"}),
+    ):
+        for visual, rows in (("noise", label == -1), ("points", label >= 0)):
+            np.testing.assert_allclose(pc.viz[visual][visual].sel(panel).item().get_offsets(), X.values[rows])
+
+
+def test_a_hull_has_a_surface_and_no_curves():
+    _, dt, _, _ = noisy.noisy_posterior(hull=True, draws=10)
+    assert "noise" in bg.plot_density(dt, n_points=10).viz.children
+    with pytest.raises(BackgroundError, match="hull"):
+        bg.plot_density(dt, features="waiting")
+
+
+def test_missing_values_are_in_no_histogram():
+    X = bg.load_dataset("iris")
+    X[::3, 1] = np.nan
+    gm = bg.GaussianMixture(2, random_state=0).fit(X)
+    pc = bg.plot_density(gm, X, stats={"histogram": {"bins": 12, "density": False}}, backend="none")
+    bars = pc.viz["histogram"]
+    assert set(bars["feature"].values) == set(X["feature"].values)
+    pc = bg.plot_density(gm, X, features=["sepal_length", "sepal_width"], pairs=True, n_points=10, backend="none")
+    assert "histogram" in pc.viz.children

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from tests import noisy
 from tests.plots.test_density import xy
 
 
@@ -51,3 +52,12 @@ def test_bad_arguments(two):
         bg.plot_generated(two.posterior, n_datasets=1)
     with pytest.raises(ValueError, match="keeps no data"):
         bg.plot_generated(two.fit)
+
+
+def test_generated_noise_is_crosses():
+    _, dt, _, X = noisy.noisy_posterior()
+    made = bg.generate(dt, len(X), n_datasets=3, random_seed=0)["posterior_predictive"].to_dataset()
+    pc = bg.plot_generated(dt, n_datasets=3, random_seed=0)
+    crosses = pc.viz["noise"]["noise"].sel(panel="eruptions, waiting").item().get_offsets()
+    label = made["component_label"].values[0, 0]
+    np.testing.assert_allclose(crosses, made["x"].values[0, 0][label == -1])

@@ -6,6 +6,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.membership import membership
 from bayesgmm.plots.membership import AREAS, CLASSES
+from tests import noisy
 
 
 def ranks(pc):
@@ -73,3 +74,30 @@ def test_the_map_has_two_axes(four):
     assert pc.viz["plot"].sel(panel="map").item().get_xlabel() == "feature_c"
     with pytest.raises(ValueError, match="the map has two axes"):
         bg.plot_membership(four.posterior, features=["feature_c"])
+
+
+def test_rows_of_noise_are_crosses_the_larger_the_less_certain():
+    _, dt, _, X = noisy.noisy_posterior()
+    found = membership(dt)
+    noise = found["label"].values == -1
+    pc = bg.plot_membership(dt)
+    crosses = [dots for dots in pc.viz["noise"]["noise"].values.ravel() if dots is not None]
+    places = np.concatenate([dots.get_offsets() for dots in crosses])
+    assert {tuple(row) for row in places} == {tuple(row) for row in X.values[noise]}
+    for row, area in ((p, dots.get_sizes()[0]) for dots in crosses for p in dots.get_offsets()):
+        at = np.flatnonzero((X.values == row).all(axis=1))[0]
+        probability = found["noise_probability"].values[at]
+        assert area == AREAS[np.searchsorted(CLASSES, probability, side="right") - 1]
+    ranked = pc.viz["noise_probability"]["noise_probability"].sel(panel="rank").item().get_offsets()[:, 1]
+    largest = found["noise_probability"].values[noise]
+    assert np.isin(np.round(ranked, 12), np.round(largest, 12)).all()
+    sure = np.maximum(found["probability"].max("component"), found["noise_probability"])
+    title = pc.viz["title"]["title"].sel(panel="rank").item().get_text()
+    assert title.startswith(f"{int((sure < 0.99).sum())} of {len(X)} rows below 0.99")
+
+
+def test_the_probability_of_noise_along_one_feature_is_a_curve():
+    _, dt, _, _ = noisy.noisy_posterior()
+    one = bg.marginal(dt, "waiting")
+    x, y = bg.plot_membership(one).viz["noise_curve"]["noise_curve"].sel(panel="curve").item().get_data()
+    np.testing.assert_allclose(y, membership(one, np.asarray(x)[:, None])["noise_probability"], atol=1e-12)

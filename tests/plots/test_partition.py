@@ -6,6 +6,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.partition import partition
 from bayesgmm.plots.picture import COMPONENT_COLORS
+from tests import noisy
 
 
 def dots(pc, visual, panel, cluster):
@@ -52,3 +53,17 @@ def test_a_known_partition_is_not_searched_again(two, monkeypatch):
         bg.plot_partition(two.posterior, stats={"partition": known.isel(obs_id=[0])})
     with pytest.raises(ValueError, match="the map has two axes"):
         bg.plot_partition(two.posterior, features=["feature_a"], stats={"partition": known})
+
+
+def test_rows_of_noise_are_crosses_in_every_panel():
+    _, dt, _, X = noisy.noisy_posterior()
+    found = bg.partition(dt, n_draws=100)
+    pc = bg.plot_partition(dt, stats={"partition": found})
+    best = pc.viz["noise"]["noise"].sel(clustering="best").item().get_offsets()
+    np.testing.assert_allclose(best, X.values[found["label"].values == -1])
+    edge = found["bound_label"].sel(bound="horizontal").values
+    panel = next(str(p) for p in pc.viz["plot"]["clustering"].values if str(p) != "best")
+    edge = found["bound_label"].sel(bound=panel).values
+    moved = (edge == -1) & (found["label"].values != -1)
+    drawn = pc.viz["noise_moved"]["noise_moved"].sel(clustering=panel).item().get_offsets()
+    np.testing.assert_allclose(drawn, X.values[moved])

@@ -1,0 +1,56 @@
+"""What a noise component costs `membership` over many draws: seconds, without and with intervals.
+
+Run: python -m tests.benchmarks.noise_over_draws [rows] [draws]
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from bayesgmm.datatree import MixtureView
+from bayesgmm.membership import _over_rows
+from bayesgmm.noise import Background
+from bayesgmm.observations import as_observations
+from bayesgmm.parameters import MixtureParameters
+from bayesgmm.simulation import draw_rows
+from tests import noisy
+from tests.posteriors import scattered_draws
+from tests.strategies import random_mixture
+
+
+def seconds(draws: MixtureParameters, X: np.ndarray, prob: float | None, compiled: bool) -> float:
+    """Least of three passes; the first compiles."""
+    rows, view = as_observations(X), MixtureView(draws, True, ("a", "b"), ("", ""), None)
+    found = []
+    for _ in range(3):
+        start = time.perf_counter()
+        _over_rows(rows, view, prob, compiled=compiled, progressbar=False)
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def main(n_rows: int = 60_000, n_draws: int = 400) -> None:
+    """Print one table; "inside" says whether the background holds all rows."""
+    rng = np.random.default_rng(0)
+    two, three = (random_mixture(rng, K, 2) for K in (2, 3))
+    X = draw_rows(rng, three, n_rows)[0]
+    all_inside, inner = Background.around(X), Background.box(*np.quantile(X, [0.01, 0.99], axis=0))
+    print(f"{n_rows} rows, {n_draws} draws, D = 2: seconds")
+    print(f"{'mixture':28s} {'means':>8s} {'intervals':>10s} {'NumPy':>8s}")
+    for name, parameters, background in (
+        ("K = 2", two, None),
+        ("K = 2, noise, all inside", two, all_inside),
+        ("K = 2, noise, some outside", two, inner),
+        ("K = 3", three, None),
+        ("K = 3, noise, all inside", three, all_inside),
+    ):
+        draws = scattered_draws(parameters, 2000, rng, 1, n_draws).flat()
+        if background is not None:
+            draws = noisy.with_noise(draws, np.full(n_draws, 0.1), background)
+        times = [seconds(draws, X, *how) for how in ((None, True), (0.89, True), (None, False))]
+        print(f"{name:28s} {times[0]:8.2f} {times[1]:10.2f} {times[2]:8.2f}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
