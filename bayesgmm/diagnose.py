@@ -6,7 +6,7 @@ import xarray as xr
 
 from bayesgmm import findings
 from bayesgmm.blocks import map_rows
-from bayesgmm.datatree import CHAIN, DRAW, meta, posterior_parameters, view
+from bayesgmm.datatree import CHAIN, DRAW, fixed_labels, meta, posterior_parameters, view
 from bayesgmm.diagnosis import Diagnosis
 from bayesgmm.intervals import interval
 from bayesgmm.kernel.responsibilities import normalise
@@ -18,6 +18,9 @@ from bayesgmm.quantities import LabelFree, label_free, readable_parameters, some
 MOST_ROWS = 10_000
 """Rows that the sums over rows look at; of more, this many are taken at even distances."""
 
+NOISE_QUANTITY = "noise weight"
+"""Name of the share of noise in the table of quantities."""
+
 DENSITY_ROWS = 5
 MOST_DRAWS_ELSEWHERE = 200
 
@@ -26,9 +29,10 @@ def diagnose(dt: xr.DataTree) -> Diagnosis:
     """Examine how far draws, labels and components of a posterior are to be trusted.
 
     Examined are: divergences, tree depth, E-BFMI, R-hat and effective sample size (of numbers that follow the labels,
-    and of numbers that need none: log-likelihood, log posterior, entropy of the memberships, log density at five
-    rows), agreement of modes, identifiability of the labels (`bayesgmm.labels.identifiability`), empty and duplicated
-    components, repeated values under a half-normal prior, and k-hat for the Laplace method. No draw is dropped.
+    and of numbers that need none: log-likelihood, log posterior, entropy of the memberships, the weight of noise where
+    there is any, log density at five rows), agreement of modes, identifiability of the labels
+    (`bayesgmm.labels.identifiability`), empty and duplicated components, repeated values under a half-normal prior, and
+    k-hat for the Laplace method. No draw is dropped.
 
     Parameters
     ----------
@@ -171,6 +175,8 @@ def _table(
     free = {f"log likelihood{of}": totals.log_likelihood, f"entropy of memberships{of}": totals.entropy}
     if "lp" in stats:
         free["log posterior"] = stats["lp"].ravel()
+    if parameters.noise is not None:
+        free[NOISE_QUANTITY] = parameters.noise.weight.ravel()
     flat = parameters.flat()
     density = map_rows(lambda log_joint: normalise(log_joint).T, rows.take(chosen), flat, trailing=(C * S,))
     for label, log_density in zip(rows.row_labels[chosen], density, strict=True):
@@ -200,7 +206,7 @@ def _components(dt: xr.DataTree, held: np.ndarray, distances: np.ndarray) -> pd.
     if "alignment" in dt.children and "margin" in dt["alignment"]:
         margin = dt["alignment"].dataset["margin"].values
     else:
-        margin = align(posterior_parameters(dt), posterior_parameters(dt, "em")).margin
+        margin = align(posterior_parameters(dt), posterior_parameters(dt, "em"), fixed=fixed_labels(dt)).margin
     frame = pd.DataFrame(
         {
             "component": np.arange(K),

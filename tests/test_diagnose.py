@@ -15,6 +15,7 @@ from bayesgmm.datatree import posterior_parameters
 from bayesgmm.diagnose import diagnose
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.relabelling import align_labels
+from tests import noisy
 from tests.posteriors import as_datatree, fake_posterior
 
 
@@ -250,3 +251,17 @@ def test_what_is_no_posterior_is_refused():
     bare.attrs = {}
     with pytest.raises(ValueError, match="no root attribute"):
         diagnose(bare)
+
+
+def test_the_weight_of_noise_is_a_quantity_that_needs_no_labels():
+    _, dt, draws, _ = noisy.noisy_posterior()
+    found = diagnose(dt)
+    row = found.table[found.table["quantity"] == "noise weight"]
+    assert len(row) == 1
+    assert row["label_free"].item()
+    assert row["component"].item() == ""
+    assert row["mean"].item() == pytest.approx(draws.noise.weight.mean())
+    assert np.isfinite(row["rhat"].item())
+    # the rows of both components together are those that are not noise
+    r = noisy.over_draws(noisy.memberships, noisy.noisy_posterior()[3].values, draws)
+    assert found.components["rows"].values == pytest.approx(np.median(r[:, :, :2].sum(axis=1), axis=0))

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 
 import arviz as az
 import numpy as np
@@ -150,11 +151,24 @@ def test_laplace_tells_its_k_hat_and_counts_its_passes(approximation: xr.DataTre
 
 
 def test_leave_one_out_of_the_approximation_is_that_of_nuts(posterior: xr.DataTree, approximation: xr.DataTree) -> None:
-    stats = approximation["sample_stats"]
-    approximate = az.loo_approximate_posterior(approximation, log_p=stats["log_p"], log_q=stats["log_g"])
-    exact = az.loo(posterior, pointwise=True)
-    # their difference is Monte Carlo: a fiftieth of the spread over rows
-    assert abs(approximate.elpd - exact.elpd) < exact.se / 50
+    def approximate(draws: slice) -> float:
+        part = approximation.isel(draw=draws)
+        stats = part["sample_stats"]
+        return float(az.loo_approximate_posterior(part, log_p=stats["log_p"], log_q=stats["log_g"]).elpd)
+
+    def exact(draws: slice) -> float:
+        return float(az.loo(posterior.isel(draw=draws), pointwise=True).elpd)
+
+    def error(estimate: Callable[[slice], float], n_draws: int) -> float:
+        with warnings.catch_warnings():
+            # of so few draws the largest k passes ArviZ's bar for them
+            warnings.filterwarnings("ignore", message="Estimated shape parameter")
+            fifths = [estimate(slice(n_draws * i // 5, n_draws * (i + 1) // 5)) for i in range(5)]
+        return float(np.std(fifths, ddof=1) / np.sqrt(5))
+
+    difference = approximate(slice(None)) - exact(slice(None))
+    # four standard errors, themselves known from five parts of the draws each
+    assert abs(difference) < 4 * np.hypot(error(approximate, 1000), error(exact, 300))
 
 
 def test_an_approximation_survives_netcdf(approximation: xr.DataTree, tmp_path) -> None:
