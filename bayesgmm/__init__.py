@@ -3,7 +3,8 @@
 Maximum likelihood: `GaussianMixture` (EM, scikit-learn's interface), `compare` over the number of components;
 `from_parameters` makes a mixture of known parameters, `load` reads one that was saved.
 Bayes: `mixture_model` (a PyMC model to extend), `sample_posterior` (NUTS seeded by EM, a DataTree in ArviZ's schema),
-priors in `Prior` and `priors`; `diagnose` says how far its draws are to be trusted, `align_labels` relabels them.
+priors in `Prior` and `priors`; `diagnose` says how far its draws are to be trusted, `align_labels` relabels them,
+`adjust_pseudo_posterior` gives them the width of a survey's design.
 What either says: `membership`, `coclustering`, `partition`, `merge`, `pseudo_class`, `density`, `generate`,
 `impute` (what is missing) and `completed_table`,
 `plot_density`, `plot_components`, `plot_membership`, `plot_coclustering`, `plot_partition`, `plot_merging`; in part:
@@ -12,7 +13,7 @@ What either says: `membership`, `coclustering`, `partition`, `merge`, `pseudo_cl
 comparison, `plot_compare`. Mixtures known otherwise: `from_parameters`, `load`.
 Which mixture, beside `compare`: `cross_validate` and the bootstrap likelihood ratio (`bootstrap_test`) of EM fits;
 `compare_posteriors`, `leave_one_out`, `waic` and `log_evidence` of posteriors. How many components:
-`posterior_of_components` and `filled_components`. How sure an EM fit is: `bootstrap`.
+`posterior_of_components` and `filled_components`. How sure an EM fit is: `standard_errors`, `bootstrap`.
 Data to try: `load_dataset`.
 
 Importing this package, and fitting by EM, never imports PyMC, PyTensor or ArviZ: names below are loaded when used.
@@ -65,18 +66,21 @@ if TYPE_CHECKING:
     from bayesgmm.posterior_comparison import compare_posteriors as compare_posteriors
     from bayesgmm.priors import Prior as Prior
     from bayesgmm.pseudo_class import pseudo_class as pseudo_class
+    from bayesgmm.pseudo_posterior import adjust_pseudo_posterior as adjust_pseudo_posterior
     from bayesgmm.quantiles import cdf as cdf
     from bayesgmm.quantiles import quantile as quantile
     from bayesgmm.regions import highest_density_regions as highest_density_regions
     from bayesgmm.regression import conditional_mean as conditional_mean
     from bayesgmm.relabelling import align_labels as align_labels
     from bayesgmm.sampling import sample_posterior as sample_posterior
+    from bayesgmm.standard_errors import standard_errors as standard_errors
 
 __version__ = "0.1.0"
 
 _HOME = {
     "GaussianMixture": "estimator",
     "Prior": "priors",
+    "adjust_pseudo_posterior": "pseudo_posterior",
     "align_labels": "relabelling",
     "bootstrap": "bootstrap",
     "bootstrap_test": "bootstrap",
@@ -120,6 +124,7 @@ _HOME = {
     "pseudo_class": "pseudo_class",
     "quantile": "quantiles",
     "sample_posterior": "sampling",
+    "standard_errors": "standard_errors",
     "waic": "leave_one_out",
 }
 

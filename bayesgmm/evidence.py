@@ -17,10 +17,14 @@ given the covariances, exactly.
 The proposal is a Gaussian mixture fitted to the unconstrained draws by EM, with as many components as predict the
 other half of the draws best: posteriors of mixtures are skewed and have several modes. One half of each chain makes the
 proposal for the other half, and the two estimates are averaged.
+
+With more components than the data need, chains of NUTS stay where they are for long. Where that leaves the evidence
+unknown, or known badly, a Gibbs sampler goes on from their ends if the priors are conjugate (`bayesgmm.gibbs`), and the
+bridge is built from its draws.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lgamma, log, sqrt
 from typing import Any
 
@@ -36,8 +40,10 @@ from bayesgmm.callback import LogDensity, compile_log_density
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
 from bayesgmm.findings import ties
+from bayesgmm.gibbs import longer_chains
 from bayesgmm.labels import align, known_components
-from bayesgmm.model import mixture_model, starting_point
+from bayesgmm.model import mixture_model, starting_points
+from bayesgmm.optima import mixtures
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.parametrisation import parametrisation
 from bayesgmm.parametrisation.bartlett import draw_scale
@@ -45,12 +51,23 @@ from bayesgmm.priors import Prior
 from bayesgmm.unconstrained import constrain_draws, unconstrained_points
 
 PROPOSAL_COMPONENTS = (1, 2, 4, 8)
+MORE_COMPONENTS = (4, 8, 16, 32)
+"""Of the proposal for longer chains, which have draws enough."""
+
 ENOUGH_BETTER = 0.02
 """A proposal of more components must predict a held-out draw better by this much, in log density."""
 
+PATIENCE = 2
+"""EM may end in a poor optimum: so many proposals that are no better are tried before the search ends."""
+
 FEWEST_DRAWS = 200
 LARGEST_RHAT = 1.05
+HOPELESS_RHAT = 2.0
+"""Above it no two chains of four agree: going on from them is no remedy."""
+
 LARGEST_PARETO_K = 0.7
+LARGE_ERROR = 0.05
+"""Standard error from which on longer chains are worth their time."""
 
 
 class EvidenceError(ValueError):
@@ -68,7 +85,8 @@ class LogEvidence:
     standard_error : float
         Of `value`; from the variance of the estimate, with the autocorrelation of the chains in it.
     method : str
-        "bridge", or "importance" where chains found several modes and their shares are not known from the draws.
+        "bridge"; "importance" where chains found several modes and their shares are not known from the draws; "Gibbs
+        and bridge" where they left more to be known, and a Gibbs sampler went on from them.
     effective_draws : float
         How many independent draws the estimate is worth.
     overlap : float
@@ -111,25 +129,55 @@ def log_evidence(dt: xr.DataTree, *, n_proposals: int | None = None, random_seed
 
     Notes
     -----
+    With noise the evidence is that of a mixture with the stored background: compare it with others of the same rows,
+    and remember that another box has another evidence.
+
     A factor K! counts the labellings where the prior does not tell the components apart; a prior with a concentration
     or mean for each component has none. Where chains were kept apart in group ``other_mode`` the draws do not say how
     much each mode holds: the evidence is then importance sampling from a proposal that covers them all, refused when
     its Pareto k is above 0.7.
+
+    Where that is refused, where R-hat of the log posterior is from 1.05 to 2, or where the standard error is above 0.05
+    (often with more components than the data need), a Gibbs sampler goes on from the ends of the chains, and the bridge
+    is built from its draws: seconds more. It moves between modes where NUTS stays, and needs an inverse-Wishart prior
+    (the default of eight families), complete rows and no noise.
     """
-    seeds = np.random.SeedSequence(random_seed).generate_state(4)
+    seeds = np.random.SeedSequence(random_seed).generate_state(5)
     target = _Target(dt, int(seeds[3]))
     draws = datatree.posterior_parameters(dt)
     n_proposals = max(4000, 2 * draws.weights[..., 0].size) if n_proposals is None else int(n_proposals)
     if n_proposals < 100:
         raise ValueError(f"`n_proposals` must be at least 100, received {n_proposals}.")
-    if "other_mode" in dt.children:
-        return _by_importance(target, dt, n_proposals, int(seeds[2]))
-    _check_draws(dt, draws)
-    vectors = target.vectors(draws)
+    rhat = _disagreement(dt, draws)
+    found: LogEvidence | EvidenceError
+    try:
+        if "other_mode" in dt.children:
+            found = _by_importance(target, dt, n_proposals, int(seeds[2]))
+        else:
+            _check_agreement(rhat)
+            found = _by_bridge(target, target.vectors(draws), n_proposals, seeds, PROPOSAL_COMPONENTS)
+    except EvidenceError as error:
+        found = error
+    uncertain = isinstance(found, EvidenceError) or found.standard_error > LARGE_ERROR
+    if uncertain and rhat <= HOPELESS_RHAT and (longer := target.longer_chains(dt, int(seeds[4]))) is not None:
+        vectors = target.vectors(longer)
+        if _rhat(target.log_density_inside(vectors)) <= LARGEST_RHAT:
+            n_proposals = max(n_proposals, 2 * longer.weights[..., 0].size)
+            again = _by_bridge(target, vectors, n_proposals, seeds, MORE_COMPONENTS)
+            return replace(again, method="Gibbs and bridge")
+    if isinstance(found, EvidenceError):
+        raise found
+    return found
+
+
+def _by_bridge(
+    target: "_Target", vectors: np.ndarray, n_proposals: int, seeds: np.ndarray, counts: tuple[int, ...]
+) -> LogEvidence:
+    """Bridge between draws (chain, draw, n) and proposals made from the other half of each chain."""
     half = vectors.shape[1] // 2
     halves = (vectors[:, :half], vectors[:, half:])
     held_out = halves[::-1]
-    proposals = [fit_proposal(*pair, int(seed)) for pair, seed in zip((halves, held_out), seeds, strict=False)]
+    proposals = [fit_proposal(*pair, int(seed), counts) for pair, seed in zip((halves, held_out), seeds, strict=False)]
     proposed = [proposal.sample(n_proposals // 2)[0] for proposal in proposals]
     # both at once: setting up the way back to parameters takes longer than going it
     at_proposals = np.split(target.log_density(np.concatenate(proposed)), len(proposed))
@@ -153,18 +201,26 @@ def log_evidence(dt: xr.DataTree, *, n_proposals: int | None = None, random_seed
     )
 
 
-def _check_draws(dt: xr.DataTree, draws: MixtureParameters) -> None:
+def _disagreement(dt: xr.DataTree, draws: MixtureParameters) -> float:
+    """R-hat of the log posterior of chains that were pooled; one where it is not known."""
     chains, n = draws.batch_shape
     if chains * n < FEWEST_DRAWS:
         raise EvidenceError(f"{chains * n} draws are too few for an evidence: sample at least {FEWEST_DRAWS}.")
-    if chains > 1 and "sample_stats" in dt.children and "lp" in dt["sample_stats"]:
-        lp = dt["sample_stats"]["lp"].transpose(datatree.CHAIN, datatree.DRAW).values
-        rhat = float(arviz_stats.rhat(lp, chain_axis=0, draw_axis=1))
-        if rhat > LARGEST_RHAT:
-            raise EvidenceError(
-                f"the chains do not agree (R-hat of the log posterior {rhat:.2f}, at most {LARGEST_RHAT}): their draws "
-                "do not describe the posterior. Sample longer, or with fewer components."
-            )
+    if chains == 1 or "sample_stats" not in dt.children or "lp" not in dt["sample_stats"]:
+        return 1.0
+    return _rhat(dt["sample_stats"]["lp"].transpose(datatree.CHAIN, datatree.DRAW).values)
+
+
+def _rhat(values: np.ndarray) -> float:
+    return float(arviz_stats.rhat(values, chain_axis=0, draw_axis=1))
+
+
+def _check_agreement(rhat: float) -> None:
+    if rhat > LARGEST_RHAT:
+        raise EvidenceError(
+            f"the chains do not agree (R-hat of the log posterior {rhat:.2f}, at most {LARGEST_RHAT}): their draws "
+            "do not describe the posterior. Sample longer, or with fewer components."
+        )
 
 
 class _Target:
@@ -177,15 +233,20 @@ class _Target:
             raise EvidenceError("the DataTree has no group `observed_data`: the evidence needs the rows.")
         if not isinstance(meta.get("prior"), dict):
             raise EvidenceError("the DataTree has no stored prior: expected what `sample_posterior` returns.")
-        self.prior = Prior.from_dict(meta["prior"])
+        if "adjusted" in meta:
+            raise EvidenceError("the draws were adjusted to a survey's design and are no posterior's: pass the others.")
+        self.prior, self.observations = Prior.from_dict(meta["prior"]), observations
         self.K = int(meta["n_components"])
         if (improper := ties(observations, meta, self.K)) is not None:
             raise EvidenceError(f"the posterior is improper, and has no evidence: {improper.seen} {improper.advice}")
         self.exchangeable = self.prior.exchangeable
         self.fixed = known_components(observations)
         em = datatree.posterior_parameters(dt, "em")
-        family = meta["covariance_type"]
-        self.model: Any = mixture_model(observations, self.K, covariance_type=family, prior=self.prior, start=em)
+        self.family = family = meta["covariance_type"]
+        self.background = datatree.background(dt)
+        self.model: Any = mixture_model(
+            observations, self.K, covariance_type=family, prior=self.prior, start=em, noise=self.background
+        )
         self.copies = parametrisation(family).copies(observations.n_features)
         self.covariances: Any = self.prior.covariances
         self.rng = np.random.default_rng(seed)
@@ -206,11 +267,17 @@ class _Target:
         elif self.permutation is not None:
             # the components are told apart by the prior: back to the labels they were drawn with
             flat = flat.permute(np.argsort(self.permutation.reshape(-1, self.K), axis=-1))
-        points = [draw_scale(self.covariances, point, self.rng) for point in self._points(flat)]
+        points = [draw_scale(self.covariances, point, self.rng) for point in starting_points(self.model, flat)]
         return unconstrained_points(self.model, points).reshape(*draws.batch_shape, -1)
 
-    def _points(self, flat: MixtureParameters) -> list[dict[str, np.ndarray]]:
-        return [starting_point(self.model, flat[s]) for s in range(len(flat.weights))]
+    def longer_chains(self, dt: xr.DataTree, seed: int) -> MixtureParameters | None:
+        """Draws of a Gibbs sampler that went on from the chains; None where it cannot."""
+        if self.observations is None or not self.exchangeable:
+            return None
+        parts = [datatree.posterior_parameters(dt, name) for name in ("posterior", "other_mode") if name in dt.children]
+        # the ends of all chains, those kept apart among them
+        ends = [part[c, -1 - s] for part in parts for c in range(len(part.weights)) for s in (3, 2, 1, 0)]
+        return longer_chains(self.observations, self.family, self.prior, MixtureParameters.stack(ends), seed)
 
     def log_density_inside(self, vectors: np.ndarray) -> np.ndarray:
         """Log of prior x likelihood x Jacobian at vectors (..., n) known to lie in the region."""
@@ -233,13 +300,13 @@ class _Target:
         parts = [values[name] for name in ("weights", "means", "covariances")]
         usable = np.all([np.isfinite(part).reshape(len(vectors), -1).all(axis=1) for part in parts], axis=0)
         inside = np.zeros(len(vectors), dtype=bool)
-        drawn = MixtureParameters.from_covariances(*(part[usable] for part in parts))
+        drawn = mixtures({name: value[usable] for name, value in values.items()}, self.background)
         found = align(drawn, self.reference, fixed=self.fixed).permutation
         inside[usable] = (found == np.arange(self.K)).all(axis=1) | (not relabelled)
         if self.copies > 1:
             chosen = np.flatnonzero(inside)
             if len(chosen):
-                again = unconstrained_points(self.model, self._points(drawn[inside[usable]]))
+                again = unconstrained_points(self.model, starting_points(self.model, drawn[inside[usable]]))
                 inside[chosen] = np.isclose(again, vectors[chosen], rtol=1e-5, atol=1e-5).all(axis=1)
         return inside
 
@@ -257,15 +324,18 @@ def central_mixture(
     return reference
 
 
-def fit_proposal(draws: np.ndarray, held_out: np.ndarray, seed: int) -> GaussianMixture:
+def fit_proposal(
+    draws: np.ndarray, held_out: np.ndarray, seed: int, counts: tuple[int, ...] = PROPOSAL_COMPONENTS
+) -> GaussianMixture:
     """Gaussian mixture of the unconstrained draws (chain, draw, n) that predicts the held-out ones best."""
     size = draws.shape[-1]
     best: GaussianMixture | None = None
-    best_score = -np.inf
-    for n_components in PROPOSAL_COMPONENTS:
+    best_score, worse = -np.inf, 0
+    for n_components in counts:
         if best is not None and draws[..., 0].size < 5 * n_components * size:
             break
-        proposal = GaussianMixture(n_components, random_state=seed % 2**31, tol=1e-5, max_iter=200)
+        # more iterations predict held-out draws no better, often worse
+        proposal = GaussianMixture(n_components, random_state=seed % 2**31, tol=1e-3, max_iter=30)
         try:
             with warnings.catch_warnings():
                 # a proposal need not be the best there is
@@ -275,9 +345,10 @@ def fit_proposal(draws: np.ndarray, held_out: np.ndarray, seed: int) -> Gaussian
         except CollapseError:
             break
         score = proposal.score(held_out.reshape(-1, size))
-        if score < best_score + ENOUGH_BETTER:
+        if score >= best_score + ENOUGH_BETTER:
+            best, best_score, worse = proposal, score, 0
+        elif (worse := worse + 1) == PATIENCE:
             break
-        best, best_score = proposal, score
     assert best is not None
     return best
 

@@ -1,5 +1,6 @@
 """How many components, as a posterior: from the evidence of each K, and from an overfitted mixture's filled ones."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, hypot, log
@@ -9,6 +10,7 @@ import arviz_stats
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import betabinom
 
 from bayesgmm import datatree
 from bayesgmm.allocation import draw_allocations
@@ -166,6 +168,7 @@ def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float
     if not isinstance(evidences, Mapping) or not evidences:
         raise ValueError("`evidences` must map each K to its log evidence or posterior, as {1: dt1, 2: dt2}.")
     found: dict[int, tuple[float, float]] = {}
+    backgrounds: set[str] = set()
     seeds = np.random.SeedSequence(random_seed).generate_state(len(evidences))
     for (K, one), seed in zip(evidences.items(), seeds, strict=True):
         if isinstance(K, bool) or not isinstance(K, int | np.integer) or K < 1:
@@ -173,6 +176,9 @@ def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float
         if isinstance(one, xr.DataTree):
             if (stored := int(datatree.meta(one)["n_components"])) != K:
                 raise ValueError(f"the posterior given for K = {K} has {stored} components.")
+            backgrounds.add(json.dumps(datatree.meta(one).get(datatree.NOISE)))
+            if len(backgrounds) > 1:
+                raise ValueError(f"the posterior given for K = {K} has another noise component than one before it.")
             one = log_evidence(one, random_seed=int(seed))
         value, error = (one.value, one.standard_error) if isinstance(one, LogEvidence) else (float(one), 0.0)
         if not np.isfinite(value) or not error >= 0:
@@ -189,6 +195,8 @@ def _of_comparison(comparison: PosteriorComparison) -> dict[int, tuple[float, fl
             f"the comparison has {len(table)} models of the families {', '.join(families)}: P(K | data) needs one "
             "model for each K."
         )
+    if "noise" in table and table["noise"].nunique() > 1:
+        raise ValueError("some models of the comparison have noise and some have none: P(K | data) needs one kind.")
     if len(missing := table.index[table["log_evidence"].isna()]):
         why = comparison.evidence_refusals.get(missing[0], "it was not asked for.")
         raise ValueError(f"{missing[0]} has no evidence: {why}")
@@ -224,7 +232,7 @@ class FilledComponents:
     table : DataFrame
         A row for each number of filled components, from 1 to K: ``probability`` given the data, its Monte Carlo
         ``standard_error``, and ``prior``, its probability before the data, for as many rows (NaN where the prior of the
-        weights is not a Dirichlet with one concentration).
+        weights is not a Dirichlet with one concentration). Rows of noise fill no component.
     draws : (chain, draw) int array
         Number of filled components in each draw.
     concentration : float
@@ -324,7 +332,7 @@ def filled_components(dt: xr.DataTree, *, random_seed: int | None = None) -> Fil
         {
             "probability": [(draws == k).mean() for k in counts],
             "standard_error": [_mcse(draws == k) for k in counts],
-            "prior": prior_of_filled(rows.n_rows, K, e) if np.isfinite(e) else np.full(K, np.nan),
+            "prior": prior_of_filled(rows.n_rows, K, e, _noise_prior(dt)) if np.isfinite(e) else np.full(K, np.nan),
         },
         index=pd.Index(counts, name="filled"),
     )
@@ -333,16 +341,25 @@ def filled_components(dt: xr.DataTree, *, random_seed: int | None = None) -> Fil
     return FilledComponents(table, draws, e, own / 2)
 
 
-def prior_of_filled(n_rows: int, n_components: int, concentration: float) -> np.ndarray:
-    """Give P(K+ = 1 ... K) for N rows when weights ~ Dirichlet(concentration), by Pólya's urn, row by row; (K,)."""
+def prior_of_filled(
+    n_rows: int, n_components: int, concentration: float, noise: tuple[float, float] | None = None
+) -> np.ndarray:
+    """Give P(K+ = 1 ... K) for N rows when weights ~ Dirichlet(concentration), by Pólya's urn, row by row; (K,).
+
+    With pi_0 ~ Beta(alpha, beta), ``noise``, the rows that are not noise are BetaBinomial(N, beta, alpha) in number.
+    """
     K, e = n_components, concentration
     filled = np.arange(K + 1)
     share = np.zeros(K + 1)
     share[0] = 1.0
+    among = None if noise is None else betabinom(n_rows, noise[1], noise[0]).pmf(np.arange(n_rows + 1))
+    total = share * (0.0 if among is None else among[0])
     for n in range(n_rows):
         opens = (K - filled) * e / (K * e + n)
         share = share * (1.0 - opens) + np.concatenate([[0.0], (share * opens)[:-1]])
-    return share[1:]
+        if among is not None:
+            total = total + among[n + 1] * share
+    return (share if among is None else total)[1:]
 
 
 def _one_each(observations: Observations) -> Observations:
@@ -359,6 +376,15 @@ def _concentration(dt: xr.DataTree) -> float:
     stored = datatree.meta(dt).get("prior")
     value = np.unique(stored["weights"]["concentration"]) if isinstance(stored, dict) else np.empty(0)
     return float(value[0]) if value.size == 1 else np.nan
+
+
+def _noise_prior(dt: xr.DataTree) -> tuple[float, float] | None:
+    """Alpha and beta of the prior of the share of noise; None without noise."""
+    if datatree.posterior_parameters(dt).noise is None:
+        return None
+    stored = datatree.meta(dt).get("prior")
+    noise = stored.get("noise") if isinstance(stored, dict) else None
+    return (float(noise["alpha"]), float(noise["beta"])) if noise else (np.nan, np.nan)
 
 
 def _mcse(indicator: np.ndarray) -> float:

@@ -29,7 +29,8 @@ class PosteriorComparison:
     Attributes
     ----------
     table : DataFrame
-        A row for each posterior, best LOO first. ``n_components``, ``covariance_type``; ``elpd_loo``,
+        A row for each posterior, best LOO first. ``n_components``, ``covariance_type``, ``noise`` (whether there is
+        a noise component); ``elpd_loo``,
         ``elpd_loo_error``, ``p_loo``, ``elpd_difference`` from the best and ``difference_error``, ``n_bad_k`` (rows
         with a Pareto k above 0.7 left after refits), ``n_refitted``; ``weight_stacking``, ``weight_pseudo_bma``;
         ``elpd_waic``; ``log_evidence``, ``log_evidence_error`` and ``probability`` (of the model, given the data and
@@ -62,6 +63,12 @@ class PosteriorComparison:
         """Say what each criterion asks and finds, whether they disagree here, and why."""
         found = {name: self.best(name) for name in ASKS if self._has(name)}
         said = [f"{name} asks {ASKS[name]}: {best}{self._margin(name)}." for name, best in found.items()]
+        noisy = [str(name) for name in self.table.index[self.table["noise"].astype(bool)]]
+        if noisy:
+            said.append(
+                f"Noise ({', '.join(noisy)}) is uniform over a background that was fixed before the fit: every "
+                "criterion is conditional on it, the evidence above all, which falls where it is made larger."
+            )
         if len(set(found.values())) == 1:
             said.append("They agree.")
             return said
@@ -207,6 +214,7 @@ def _row(dt: xr.DataTree, left_out: LeaveOneOut, evidence: LogEvidence | None) -
     return {
         "n_components": meta["n_components"],
         "covariance_type": meta["covariance_type"],
+        "noise": datatree.background(dt) is not None,
         "elpd_loo": elpd.elpd,
         "elpd_loo_error": elpd.se,
         "p_loo": elpd.p,

@@ -167,6 +167,28 @@ def test_compare_lays_many_models_out_and_draws_them(tmp_path: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 110
 
 
+def test_noise_is_compared_tested_and_its_share_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(80, 2)), rng.normal(size=(80, 2)) + 9, rng.uniform(-5, 14, size=(40, 2))])
+    pd.DataFrame(X, columns=["a", "b"]).to_csv(tmp_path / "data.csv", index=False)
+    path = tmp_path / "table.csv"
+    result = run(
+        *("compare", tmp_path / "data.csv", "-k", "2:3", "--covariance", "full", "--starts", 1),
+        *("--noise", "box", "--bootstrap", 9, "-o", path),
+    )
+    assert result.exit_code == 0, result.output
+    table, expected = pd.read_csv(path), GaussianMixture(2, noise="box", random_state=0).fit(X)
+    assert table["noise_weight"][0] == pytest.approx(expected.noise_weight_, abs=1e-4)
+    assert table["noise_rows"][0] == pytest.approx(200 * table["noise_weight"][0])
+    assert f"{table['noise_rows'][0]:.1f} ({100 * table['noise_weight'][0]:.1f}%)" in result.stdout
+    # a third component takes noise for itself, and 9 data sets with noise do so too
+    assert pd.read_csv(tmp_path / "table_bootstrap.csv")["statistic"][0] < 50
+    with open(tmp_path / "holes.csv", "w") as file:
+        file.write("a,b\n1,2\n3,\n2,5\n7,1\n")
+    assert 'use the "box" instead' in refusal("compare", tmp_path / "holes.csv", "-k", 1, "--noise", "hull")
+    assert "--noise" in refusal("compare", tmp_path / "holes.csv", "-k", 1, "--noise", "cube")
+
+
 def test_compare_of_one_column_has_two_families(faithful: Path, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     result = run("compare", faithful, "-k", 2, "--columns", "waiting", "--starts", 2, "-q", "-o", path)

@@ -7,14 +7,18 @@ from math import factorial, lgamma
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from bayesgmm import datatree
+import bayesgmm as bg
+from bayesgmm import datatree, number_of_components
 from bayesgmm.evidence import LogEvidence
 from bayesgmm.number_of_components import filled_components, posterior_of_components, prior_of_filled
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.posterior_comparison import PosteriorComparison
+from tests import noisy
 from tests.posteriors import as_datatree, fake_posterior, one_draw
 
 K_SE = 5.0
@@ -161,3 +165,38 @@ def _with_rows(dt, rows, repeats):
     )
     gm, _, _ = one_draw("faithful", 2)
     return as_datatree(gm, rows, draws)
+
+
+def test_the_prior_of_filled_components_leaves_out_the_rows_of_noise():
+    """Over the number of rows that are not noise: the Beta integrated numerically, the rest as without noise."""
+    N, K, e, alpha, beta = 6, 3, 0.7, 1.5, 4.0
+    share = (np.arange(20_000) + 0.5) / 20_000
+    expected = np.zeros(K)
+    for n in range(1, N + 1):
+        p = np.mean(stats.binom.pmf(n, N, 1 - share) * stats.beta.pdf(share, alpha, beta))
+        expected += p * prior_of_filled(n, K, e)
+    np.testing.assert_allclose(prior_of_filled(N, K, e, (alpha, beta)), expected, rtol=1e-6)
+
+
+def test_rows_of_noise_fill_no_component():
+    _, dt, draws, X = noisy.noisy_posterior()
+    noise = X.values[bg.membership(dt)["noise_probability"].values > 0.999][:2]
+    rows = dt["observed_data"].to_dataset().isel(obs_id=slice(0, 2)).copy(deep=True)
+    rows["x"].values[:] = noise
+    tree = dt.copy()
+    tree["observed_data"] = xr.DataTree(rows)
+    r = noisy.over_draws(noisy.memberships, noise, draws)
+    # a draw fills none where both rows are noise, and the mean over 120 draws has an error of its own; 5 of them
+    p = 1 - r[:, :, 2].prod(axis=1)
+    found = filled_components(tree, random_seed=0).draws
+    assert abs((found > 0).mean() - p.mean()) <= 5 * np.sqrt((p * (1 - p)).sum()) / len(p)
+
+
+def test_posteriors_with_and_without_noise_are_not_of_one_question():
+    _, with_noise, _, _ = noisy.noisy_posterior()
+    pieces = {2: fake_posterior()[1], 3: with_noise.copy()}
+    pieces[3].attrs["bayesgmm"] = json.dumps({**json.loads(with_noise.attrs["bayesgmm"]), "n_components": 3})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(number_of_components, "log_evidence", lambda dt, random_seed: estimate(-1.0, 0.0))
+        with pytest.raises(ValueError, match="K = 3 has another noise component"):
+            posterior_of_components(pieces)

@@ -12,6 +12,7 @@ import bayesgmm as bg
 NAMES = {
     "GaussianMixture",
     "Prior",
+    "adjust_pseudo_posterior",
     "align_labels",
     "bootstrap",
     "bootstrap_test",
@@ -57,20 +58,24 @@ NAMES = {
     "plot_membership",
     "priors",
     "sample_posterior",
+    "standard_errors",
 }
 
 # The contract; more keyword-only arguments with defaults may follow, nothing may be missing or change its default.
 SIGNATURES = {
     "compare": "(X, n_components=range(1, 10), *, covariance_type='all')",
+    "adjust_pseudo_posterior": "(dt, *, clusters=None, strata=None, random_seed=None)",
     "align_labels": "(dt, method='em')",
     "bootstrap": "(fit, X, *, sample_weight=None, kind='parametric', n_bootstrap=1000, random_seed=None, "
     "progressbar=False)",
+    "standard_errors": "(fit, X, sample_weight=None, *, kind=None, clusters=None, strata=None, errors=None, "
+    "known_labels=None)",
     "bootstrap_test": "(X, n_components, *, covariance_type='full', sample_weight=None, n_bootstrap=99, n_init=5, "
     "random_seed=None, progressbar=False)",
     "compare_posteriors": "(posteriors, *, evidence=True, refit=True, random_seed=None, progressbar=False)",
     "cross_validate": "(X, n_components=range(1, 10), *, covariance_type='full', n_folds=10, n_init=5, "
     "random_state=None, progressbar=False)",
-    "leave_one_out": "(dt, *, refit=True, draws=1000, tune=1000, random_seed=None, progressbar=False)",
+    "leave_one_out": "(dt, *, refit=True, draws=500, tune=500, random_seed=None, progressbar=False)",
     "log_evidence": "(dt, *, n_proposals=None, random_seed=None)",
     "waic": "(dt)",
     "posterior_of_components": "(evidences, prior=None, *, ci_prob=None, random_seed=None)",

@@ -24,6 +24,7 @@ from bayesgmm.report import (
 from bayesgmm.report.comparison import comparison_sections
 from bayesgmm.report.posterior import readable_parameters
 from bayesgmm.report.section import interval_name, number
+from tests import noisy
 from tests.posteriors import as_datatree, fake_posterior
 
 COLUMNS = {
@@ -365,3 +366,31 @@ def test_the_time_of_the_parts_adds_up() -> None:
 )
 def test_numbers_show_two_digits_of_what_is_uncertain(value: float, spread: float, text: str) -> None:
     assert number(value, spread) == text
+
+
+def test_the_report_counts_the_rows_of_noise():
+    _, dt, _draws, _ = noisy.noisy_posterior()
+    found = membership(dt)
+    section = membership_section(found)
+    n = int((found["label"] == -1).sum())
+    assert f"{n} in noise" in section.sentences[0]
+    largest = np.maximum(found["probability"].max("component"), found["noise_probability"]).values
+    assert section.table["probability"].iloc[0] == f"{largest.min():.3f}"
+    assert "noise" in set(section.table["component"]) | set(section.table["otherwise"])
+
+
+def test_the_report_gives_the_weight_of_noise_beside_the_parameters():
+    _fit, dt, draws, _ = noisy.noisy_posterior()
+    table = posterior_section(dt).table
+    assert table["parameter"].iloc[-2] == "noise"
+    last = table.iloc[-1]
+    assert last["parameter"] == " weight"
+    assert float(last["mean"]) == pytest.approx(draws.noise.weight.mean(), abs=0.005)
+    assert float(last["EM"]) == pytest.approx(0.1, abs=0.005)
+    assert last["R-hat"] != "-"
+
+
+def test_the_report_compares_data_with_noise_to_generated_data_with_noise():
+    _, dt, _, _ = noisy.noisy_posterior()
+    section = generated_section(dt, random_seed=0)
+    assert "figures of the data lie inside" in section.sentences[0]

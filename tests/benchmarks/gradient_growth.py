@@ -35,7 +35,7 @@ def gradient(N: int, D: int, K: int) -> Callable[[], object]:
     means = 2 * rng.normal(size=(K, D))
     x = rng.standard_normal((N, D)) + means[rng.integers(K, size=N)]
     U = np.repeat(np.eye(D)[None], K, axis=0) + 0.1 * np.triu(rng.normal(size=(K, D, D)), 1)
-    arguments = (x, np.ones(1), np.full(K, -np.log(K)), means, U)
+    arguments = (x, np.ones(1), np.full(K, -np.log(K)), means, U, np.array(-np.inf), np.zeros(1))
     return lambda: mixture_log_likelihood(*arguments)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bayesgmm import datatree
+from bayesgmm.bootstrap import bootstrap_test
 from bayesgmm.compare import compare as compare_fits
 from bayesgmm.datasets import load_dataset
 from tests.posteriors import as_datatree, fake_posterior, scattered_draws
@@ -122,3 +123,23 @@ def test_compare_goes_on_to_the_posteriors_of_the_best(tmp_path: Path) -> None:
     best = pd.read_csv(table).nsmallest(2, "bic")["n_components"]
     assert set(written["n_components"]) == set(best)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_compare_tests_one_component_more(tmp_path: Path) -> None:
+    """The tests are those of `bootstrap_test`, in the family of the best model; their table lies beside the other."""
+    data, table = tmp_path / "data.csv", tmp_path / "table.csv"
+    frame = load_dataset("faithful").to_pandas().iloc[:80]
+    frame.to_csv(data, index=False)
+    some = ["--columns", "waiting", "--covariance", "E", "--starts", 1, "--bootstrap", 19, "--seed", 3]
+    result = run("compare", data, "-k", "1:3", *some, "-o", table)
+    assert result.exit_code == 0, result.output
+    written = pd.read_csv(tmp_path / "table_bootstrap.csv")
+    expected = bootstrap_test(frame[["waiting"]], 1, covariance_type="E", n_bootstrap=19, n_init=1, random_seed=3)
+    assert written["n_components"][0] == 1
+    assert written["statistic"][0] == pytest.approx(expected.statistic)
+    assert written["p_value"][0] == expected.p_value == 0.05
+    text = words(result.stdout)
+    assert "Bootstrap likelihood-ratio tests (E)" in text and "1 against 2" in text
+    assert "give -k 2:N as well" in refusal("compare", data, "-k", 2, "--bootstrap", 19)
+    frame.assign(half=0.5).to_csv(data, index=False)
+    assert "whole numbers" in refusal("compare", data, "-k", "1:2", "--weights", "half", "--bootstrap", 19)
