@@ -1,7 +1,7 @@
 """The bootstrap on the fast EM: how sure a maximum-likelihood fit is, and whether one component more is real."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -9,14 +9,17 @@ import numpy as np
 import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 
+from bayesgmm.background import background_of
+from bayesgmm.completion import check_known_labels
 from bayesgmm.datatree import posterior_datatree
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.labels import align
+from bayesgmm.labels import align, known_components
 from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.parameters import MixtureParameters
 from bayesgmm.progress import progress
-from bayesgmm.simulation import draw_rows
+from bayesgmm.resampling import resampled, simulated_like
+from bayesgmm.tables import DataError
 from bayesgmm.threads import single_threaded_blas
 
 KINDS = ("parametric", "nonparametric", "weighted")
@@ -37,7 +40,7 @@ class BootstrapTest:
     null : (B,) float64
         Statistics of data simulated from the fit with K components.
     n_failed : int
-        Simulated data sets on which a fit failed; they are left out of `null`.
+        Simulated data sets on which a fit failed; others took their place in `null`.
     """
 
     n_components: int
@@ -62,8 +65,11 @@ def bootstrap_test(
     *,
     covariance_type: str = "full",
     sample_weight: Any = None,
+    errors: Any = None,
+    known_labels: Any = None,
     n_bootstrap: int = 99,
     n_init: int = 5,
+    noise: Any = None,
     random_seed: int | None = None,
     progressbar: bool = False,
 ) -> BootstrapTest:
@@ -83,11 +89,16 @@ def bootstrap_test(
         A family of `GaussianMixture`.
     sample_weight : (N,) array, optional
         Whole numbers, the counts of each row.
+    errors, known_labels : optional
+        As in `GaussianMixture.fit`. Simulated rows miss what the data miss, have errors as large, and a known component
+        where the data have one.
     n_bootstrap : int
         B, the data sets simulated. With 99, p-values are multiples of 0.01.
     n_init : int
         Starts of each fit. Too few make the statistic of the larger mixture too small, in the data and in the null
         distribution alike.
+    noise : optional
+        As in `GaussianMixture`, in both mixtures. The background of the data is that of the simulated data too.
     random_seed : int, optional
     progressbar : bool
 
@@ -112,14 +123,15 @@ def bootstrap_test(
     0.05
     """
     _check_counts(n_components=n_components, n_bootstrap=n_bootstrap, n_init=n_init)
-    observations = as_observations(X, weights=sample_weight)
+    observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
     check_components(observations, n_components + 1)
+    check_known_labels(observations, n_components)
     weights = observations.weights
     if weights is not None and not (weights == np.round(weights)).all():
         raise ValueError("`sample_weight` must be whole numbers here: the number of rows to simulate is their sum.")
-    n_rows = round(observations.total_weight)
     rng = np.random.default_rng(random_seed)
-    fits = _fit_pair(observations, n_components, covariance_type, n_init, rng)
+    settings = {"covariance_type": covariance_type, "noise": background_of(noise, observations)}
+    fits = _fit_pair(observations, n_components, settings, n_init, rng)
     if fits is None:
         raise ValueError(
             f"no admissible fit with {n_components} or {n_components + 1} components to the data: a test of them says "
@@ -127,19 +139,21 @@ def bootstrap_test(
         )
     smaller, larger = fits
     statistic = _ratio(observations, smaller, larger)
-    null, n_failed = [], 0
+    null: list[float] = []
+    n_failed = 0
     with single_threaded_blas(), progress("data sets", n_bootstrap, show=progressbar) as done:
-        for _ in range(n_bootstrap):
-            simulated = as_observations(draw_rows(rng, smaller.parameters_, n_rows)[0])
-            fits = _fit_pair(simulated, n_components, covariance_type, n_init, rng, truth=smaller)
+        # another takes the place of one that failed: with one value less than asked for, no p could be 1 / (1 + B)
+        while len(null) < n_bootstrap and n_failed <= n_bootstrap:
+            simulated = simulated_like(rng, smaller.parameters_, observations)
+            fits = _fit_pair(simulated, n_components, settings, n_init, rng, truth=smaller)
             if fits is None:
                 n_failed += 1
             else:
                 null.append(_ratio(simulated, *fits))
-            done(1)
-    if len(null) < n_bootstrap / 2:
+                done(1)
+    if len(null) < n_bootstrap:
         raise ValueError(
-            f"{n_failed} of {n_bootstrap} simulated data sets had no admissible fit with {n_components + 1} "
+            f"{n_failed} of {n_failed + len(null)} simulated data sets had no admissible fit with {n_components + 1} "
             "components: the test says nothing. Use a simpler `covariance_type`."
         )
     values = np.array(null)
@@ -152,6 +166,8 @@ def bootstrap(
     X: Any,
     *,
     sample_weight: Any = None,
+    errors: Any = None,
+    known_labels: Any = None,
     kind: Literal["parametric", "nonparametric", "weighted"] = "parametric",
     n_bootstrap: int = 1000,
     random_seed: int | None = None,
@@ -167,9 +183,12 @@ def bootstrap(
         (N, D), the rows it was fitted to.
     sample_weight : (N,) array, optional
         The weights it was fitted with.
+    errors, known_labels : optional
+        Those it was fitted with. Components that some row is known to be of keep their labels in every replicate.
     kind : {"parametric", "nonparametric", "weighted"}
-        Rows simulated from the fit; rows drawn from X with replacement; or X with random weights, exponential and
-        independent, which repeat no row and make no component collapse on copies of one (Newton & Raftery 1994).
+        Rows simulated from the fit, which miss what X misses, have errors as large, and a known component where X has
+        one, drawn anew among those known; rows drawn from X with replacement; or X with random weights, exponential
+        and independent, which repeat no row and make no component collapse on copies of one (Newton & Raftery 1994).
     n_bootstrap : int
         Replicates.
     random_seed : int, optional
@@ -184,6 +203,8 @@ def bootstrap(
 
     Raises
     ------
+    DataError
+        When the rows, or what is known of them, cannot be used.
     ValueError
         For an unknown kind, or when more than a tenth of the replicates cannot be fitted.
 
@@ -195,16 +216,17 @@ def bootstrap(
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(map(repr, KINDS))}; received {kind!r}.")
     _check_counts(n_bootstrap=n_bootstrap)
-    observations = as_observations(X, weights=sample_weight)
+    observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
     if observations.n_features != fit.parameters_.n_features:
         raise ValueError(
             f"`fit` has {fit.parameters_.n_features} features, and X has {observations.n_features}: pass its own rows."
         )
+    check_known_labels(observations, fit.parameters_.n_components)
     rng = np.random.default_rng(random_seed)
     found, failed = [], 0
     with single_threaded_blas(), progress("replicates", n_bootstrap, show=progressbar) as done:
         for _ in range(n_bootstrap):
-            again = _refit(fit, _resampled(observations, fit.parameters_, kind, rng))
+            again = _replicate(fit, observations, kind, rng)
             if again is None:
                 failed += 1
             else:
@@ -217,7 +239,8 @@ def bootstrap(
             + "fewer components or a simpler family."
         )
     draws = MixtureParameters.stack([MixtureParameters.stack(found)])
-    alignment = align(draws, fit.parameters_)
+    known = known_components(observations)
+    alignment = align(draws, fit.parameters_, fixed=known)
     return posterior_datatree(
         observations,
         draws.permute(alignment.permutation),
@@ -227,6 +250,7 @@ def bootstrap(
         alignment=alignment._asdict(),
         meta={
             "n_components": fit.parameters_.n_components,
+            "known_components": list(known),
             "covariance_type": fit.covariance_type,
             "method": "bootstrap",
             "kind": kind,
@@ -236,22 +260,19 @@ def bootstrap(
     )
 
 
-def _resampled(
-    observations: Observations, parameters: MixtureParameters, kind: str, rng: np.random.Generator
-) -> tuple[Any, np.ndarray | None]:
-    """Rows and weights of one replicate."""
-    n = observations.n_rows
-    if kind == "parametric":
-        return draw_rows(rng, parameters, max(2, round(observations.total_weight)))[0], None
-    share = None if observations.weights is None else observations.weights / observations.total_weight
-    if kind == "nonparametric":
-        counts = rng.multinomial(round(observations.total_weight), np.full(n, 1 / n) if share is None else share)
-        return observations.values, counts
-    weights = rng.exponential(size=n)
-    return observations.values, weights if observations.weights is None else weights * observations.weights
+def _replicate(
+    fit: GaussianMixture, observations: Observations, kind: str, rng: np.random.Generator
+) -> GaussianMixture | None:
+    """Fit to one replicate; None when it collapses, or has too few rows that differ."""
+    try:
+        if kind == "parametric":
+            return _refit(fit, simulated_like(rng, fit.parameters_, observations))
+        return _refit(fit, resampled(rng, observations, kind))
+    except DataError:
+        return None
 
 
-def _refit(fit: GaussianMixture, data: tuple[Any, np.ndarray | None]) -> GaussianMixture | None:
+def _refit(fit: GaussianMixture, observations: Observations) -> GaussianMixture | None:
     """Fit again, from the fit itself; None when it collapses."""
     again = GaussianMixture(
         fit.parameters_.n_components,
@@ -262,16 +283,18 @@ def _refit(fit: GaussianMixture, data: tuple[Any, np.ndarray | None]) -> Gaussia
         max_iter=fit.max_iter,
         acceleration=fit.acceleration,
         prior=fit.prior,
+        frozen=fit.frozen,
+        noise=None if fit.parameters_.noise is None else fit.noise_background_,
     )
-    return _quietly(again, *data)
+    return _quietly(again, observations)
 
 
-def _quietly(mixture: GaussianMixture, X: Any, weights: np.ndarray | None = None) -> GaussianMixture | None:
+def _quietly(mixture: GaussianMixture, observations: Observations) -> GaussianMixture | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CollapseWarning)
             warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(X, sample_weight=weights)
+            mixture.fit(observations)
     except CollapseError:
         return None
     return mixture if mixture.admissible_ else None
@@ -280,32 +303,38 @@ def _quietly(mixture: GaussianMixture, X: Any, weights: np.ndarray | None = None
 def _fit_pair(
     observations: Observations,
     K: int,
-    family: str,
+    settings: dict[str, Any],
     n_init: int,
     rng: np.random.Generator,
     truth: GaussianMixture | None = None,
 ) -> tuple[GaussianMixture, GaussianMixture] | None:
-    """Best admissible fits with K and K + 1 components; None when either has none."""
+    """Best admissible fits with K and K + 1 components; None when either has none.
+
+    Where some labels are known and K + 1 has none, the smaller mixture stands for the larger too.
+    """
     pair: list[GaussianMixture] = []
     for k in (K, K + 1):
         tried = [
             _quietly(
-                GaussianMixture(k, covariance_type=family, n_init=n_init, random_state=int(rng.integers(2**31))),
+                GaussianMixture(k, n_init=n_init, random_state=int(rng.integers(2**31)), **settings),
                 observations,
             )
         ]
         if truth is not None and k == K:
-            tried.append(_quietly(GaussianMixture(k, covariance_type=family, init_params=truth), observations))
+            tried.append(_quietly(GaussianMixture(k, init_params=truth, **settings), observations))
         if k == K + 1 and pair:
-            tried += [_quietly(_split(pair[0], j, family), observations) for j in range(K)]
+            tried += [_quietly(_split(pair[0], j, settings), observations) for j in range(K)]
         admissible = [one for one in tried if one is not None]
+        if not admissible and pair and observations.known_labels is not None:
+            # known rows hold their components together, so that one more is often emptied: no gain
+            return pair[0], pair[0]
         if not admissible:
             return None
         pair.append(max(admissible, key=lambda one: one.lower_bound_))
     return pair[0], pair[1]
 
 
-def _split(fit: GaussianMixture, j: int, family: str) -> GaussianMixture:
+def _split(fit: GaussianMixture, j: int, settings: dict[str, Any]) -> GaussianMixture:
     """Start with component j cut in two along its longest axis: from there the larger mixture is at least as good."""
     p = fit.parameters_
     values, vectors = np.linalg.eigh(p.covariances[j])
@@ -315,12 +344,14 @@ def _split(fit: GaussianMixture, j: int, family: str) -> GaussianMixture:
     means = np.concatenate([p.means, [p.means[j] + step]])
     means[j] = p.means[j] - step
     covariances = np.concatenate([p.covariances, p.covariances[j : j + 1]])
-    start = GaussianMixture.from_parameters(weights, means, covariances)
-    return GaussianMixture(p.n_components + 1, covariance_type=family, init_params=start)
+    cut = MixtureParameters.from_covariances(weights, means, covariances)
+    start = replace(cut, noise=p.noise)
+    return GaussianMixture(p.n_components + 1, init_params=start, **settings)
 
 
 def _ratio(observations: Observations, smaller: GaussianMixture, larger: GaussianMixture) -> float:
-    return 2.0 * observations.total_weight * (larger.lower_bound_ - smaller.lower_bound_)
+    """Twice the gain in log-likelihood; a component more with no weight is the smaller mixture, so never below zero."""
+    return max(0.0, 2.0 * observations.total_weight * (larger.lower_bound_ - smaller.lower_bound_))
 
 
 def _check_counts(**counts: Any) -> None:

@@ -18,6 +18,7 @@ from bayesgmm.cli.options import (
     Draws,
     Errors,
     Label,
+    Noise,
     Quiet,
     Seed,
     Tune,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bayesgmm.console import Screen
     from bayesgmm.observations import Observations
     from bayesgmm.posterior_comparison import PosteriorComparison
+    from bayesgmm.sequential_test import SequentialTest
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -37,6 +39,9 @@ COMPARE = f"""Compare numbers of components and covariance families by BIC, AIC 
 
 With --posterior N it goes on: the N best numbers of components, in the family of the best model, are sampled, and
 compared by leave-one-out prediction (LOO) and by evidence, each with its error.
+
+With --bootstrap N, K components are tested against K + 1 in the family of the best model, from the smallest K on until
+a test does not reject at 5 %: N data sets are simulated from the fit with K, and both mixtures are fitted to each.
 
 {COLUMNS_OF_ROWS}
 
@@ -56,6 +61,7 @@ Examples
   bayesgmm compare table.csv -k 1:9 --criterion icl --plot criteria.png
   bayesgmm compare table.csv -k 1:5 --covariance VVV,VEV,EEE --starts 20 -o table.csv
   bayesgmm compare table.csv -k 1:6 --posterior 3 -o table.csv --plot criteria.png
+  bayesgmm compare table.csv -k 1:6 --covariance full --bootstrap 99 -o table.csv
 """
 
 
@@ -67,11 +73,16 @@ def compare(
     weights: Weights = None,
     errors: Errors = None,
     label: Label = None,
+    noise: Noise = None,
     covariance: Annotated[str, typer.Option(help="Families: all, or some, as VVV,EEE or full,tied.")] = "all",
     criterion: Annotated[Criterion, typer.Option(help="What orders the models.")] = "bic",
     starts: Annotated[int, typer.Option(min=1, metavar="N", help="Starts of EM for each model.")] = 5,
     posterior: Annotated[
         int, typer.Option(min=0, metavar="N", help="Sample so many of the best, and compare their posteriors.")
+    ] = 0,
+    bootstrap: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Test K against K + 1 on so many simulated data sets: 19 or more."),
     ] = 0,
     draws: Draws = 1000,
     tune: Tune = 1000,
@@ -84,7 +95,7 @@ def compare(
             "-o",
             "--out",
             metavar="FILE.csv",
-            help="Write the table there; that of the posteriors beside it, as FILE_posterior.csv.",
+            help="Write the table there; beside it FILE_posterior.csv and FILE_bootstrap.csv, where there are such.",
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the criteria against K there.")] = None,
@@ -93,12 +104,16 @@ def compare(
     """Compare models by EM."""
     screen = new_screen(quiet)
     with bad_input():
+        from bayesgmm.background import background_of
         from bayesgmm.covariance import check_dimension, covariance_family
         from bayesgmm.files import prepare_file, write_csv
 
         counts = parse_components(components)
         named = [] if covariance == "all" else [covariance_family(name.strip()) for name in covariance.split(",")]
         observations = read_rows(screen, data, counts, columns=columns, weights=weights, errors=errors, label=label)
+        background_of(noise, observations)
+        if bootstrap:
+            _check_testable(observations, counts)
         for family in named:
             check_dimension(family, observations.n_features)
         if plot is not None and plot.suffix.lower() not in PICTURES:
@@ -112,13 +127,19 @@ def compare(
     families = list(dict.fromkeys(family.name for family in named)) or "all"
     with screen.progress("EM") as told:
         found = compare_fits(
-            observations, counts, covariance_type=families, n_init=starts, random_state=seed, on_fit=told
+            observations, counts, covariance_type=families, n_init=starts, noise=noise, random_state=seed, on_fit=told
         )
     for section in comparison_sections(found, criterion):
         screen.show(section)
     if out is not None:
         write_csv(found.table, out)
         screen.say(f"Written: {out}")
+    if bootstrap:
+        tested = _tests(screen, observations, found, criterion, counts, (bootstrap, starts, seed))
+        if tested is not None and out is not None:
+            beside = out.with_name(f"{out.stem}_bootstrap{out.suffix}")
+            write_csv(tested.table, beside)
+            screen.say(f"Written: {beside}")
     compared = None
     if posterior:
         compared = _posteriors(screen, observations, found, criterion, posterior, (draws, tune, chains, cores, seed))
@@ -128,6 +149,57 @@ def compare(
             screen.say(f"Written: {beside}")
     if plot is not None:
         _draw(screen, found, criterion, compared, plot)
+
+
+def _check_testable(observations: "Observations", counts: list[int]) -> None:
+    """Refuse before any work what the tests would refuse after the fits."""
+    if len(counts) < 2:
+        raise ValueError(f"--bootstrap tests one number of components against the next: give -k {counts[0]}:N as well.")
+    weights = observations.weights
+    if weights is not None and (weights != weights.round()).any():
+        raise ValueError(
+            "--bootstrap needs --weights that are whole numbers: it simulates as many rows as they sum to."
+        )
+
+
+def _tests(
+    screen: "Screen",
+    observations: "Observations",
+    found: "Comparison",
+    criterion: str,
+    counts: list[int],
+    settings: tuple[int, int, int],
+) -> "SequentialTest | None":
+    """Test K against K + 1 in the best family, and show what came of it."""
+    if not found.table["admissible"].any():
+        screen.warn("no model is admissible, so none is tested.")
+        return None
+    from bayesgmm.report.sequential_test import sequential_test_section
+    from bayesgmm.sequential_test import sequential_test
+
+    n_bootstrap, starts, seed = settings
+    family = found.best(criterion).covariance_type
+    try:
+        with screen.progress("bootstrap tests") as told:
+            tested = sequential_test(
+                observations,
+                min(counts),
+                max(counts),
+                covariance_type=family,
+                n_bootstrap=n_bootstrap,
+                n_init=starts,
+                noise=found.best(criterion).noise,
+                random_seed=seed,
+                on_test=told,
+            )
+    except ValueError as error:
+        screen.warn(f"no bootstrap test: {error}")
+        return None
+    except KeyboardInterrupt:
+        screen.warn("interrupted before the bootstrap tests were done.")
+        raise typer.Exit(INTERRUPTED) from None
+    screen.show(sequential_test_section(tested, family))
+    return tested
 
 
 def _posteriors(
