@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,13 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from bayesgmm.background import background_of
+from bayesgmm.blocks import map_rows
 from bayesgmm.compare import check_grid
+from bayesgmm.completion import check_known_labels
 from bayesgmm.em import CollapseError
 from bayesgmm.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.observations import as_observations, check_components
+from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.observations import Observations, as_observations, check_components
 from bayesgmm.progress import progress
 from bayesgmm.threads import single_threaded_blas
 
@@ -25,11 +28,13 @@ class CrossValidation:
     Attributes
     ----------
     table : DataFrame
-        A row for each model: covariance_type, n_components; ``elpd``, the sum of the log densities of all rows, each
-        under the fit to the other folds (greater is better), with its ``standard_error``; ``difference`` from the best
-        model, with the standard error of that difference, row by row (``difference_error``); ``failed`` folds.
+        A row for each model: covariance_type, n_components; ``elpd``, the sum of the log densities of all rows by their
+        weights, each under the fit to the other folds (greater is better), with its ``standard_error``; ``difference``
+        from the best model, with the standard error of that difference, row by row (``difference_error``); ``failed``
+        folds.
     pointwise : (M, N) float64
-        Log density of each row under each model, in the order of the table.
+        Log density of each row under each model, in the order of the table: of what is seen of the row, and of its
+        component too where that is known.
     """
 
     table: pd.DataFrame
@@ -46,6 +51,9 @@ def cross_validate(
     n_components: int | Iterable[int] = range(1, 10),
     *,
     covariance_type: str | Iterable[str] = "full",
+    sample_weight: Any = None,
+    errors: Any = None,
+    known_labels: Any = None,
     n_folds: int = 10,
     n_init: int = 5,
     noise: Any = None,
@@ -64,6 +72,8 @@ def cross_validate(
     n_components : int or iterable of int
     covariance_type : str or iterable of str
         One family, several, or "all".
+    sample_weight, errors, known_labels : array, optional
+        As in `GaussianMixture.fit`. A row of weight w, which is all in one fold, counts as w equal rows.
     n_folds : int
         At least 2, and at most N (leave-one-out).
     n_init : int
@@ -101,15 +111,17 @@ def cross_validate(
     >>> bg.cross_validate(X, [1, 2], random_state=0).best()
     ('full', 2)
     """
-    observations = as_observations(X)
+    observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
     background = background_of(noise, observations)
     families, counts = check_grid(observations, n_components, covariance_type)
     N = observations.n_rows
     if isinstance(n_folds, bool) or not isinstance(n_folds, int | np.integer) or not 2 <= n_folds <= N:
         raise ValueError(f"`n_folds` must be an integer from 2 to the number of rows, {N}; received {n_folds!r}.")
     rng = np.random.default_rng(random_state)
-    fold = rng.permutation(np.arange(N) % n_folds)
-    kept = [observations.take(np.flatnonzero(fold != f)) for f in range(n_folds)]
+    for k in counts:
+        check_known_labels(observations, k)
+    fold = _folds(observations, n_folds, rng)
+    kept = [_anew(observations.take(np.flatnonzero(fold != f))) for f in range(n_folds)]
     for some in kept:
         check_components(some, max(counts))
     grid = [(family, k) for family in families for k in counts]
@@ -123,14 +135,14 @@ def cross_validate(
                 mixture = GaussianMixture(
                     k, covariance_type=family.name, n_init=n_init, random_state=seed, noise=background
                 )
-                # shift and scale anew: those of all rows would know the held-out ones
-                fitted = _fitted(mixture, as_observations(training.values))
+                fitted = _fitted(mixture, training)
                 if fitted is None:
                     failed[m] += 1
                 else:
-                    pointwise[m, held_out] = fitted.score_samples(observations.values[held_out])
+                    pointwise[m, held_out] = map_rows(normalise, observations.take(held_out), fitted.parameters_)
                 done(1)
-    elpd = pointwise.sum(axis=1)
+    weights = np.ones(N) if observations.weights is None else observations.weights
+    elpd = pointwise @ weights
     if np.isnan(elpd).all():
         raise ValueError("no model has an admissible fit in every fold: use fewer components or fewer folds.")
     from_best = pointwise - pointwise[np.nanargmax(elpd)]
@@ -139,13 +151,46 @@ def cross_validate(
             "covariance_type": [family.name for family, _ in grid],
             "n_components": [k for _, k in grid],
             "elpd": elpd,
-            "standard_error": np.sqrt(N) * pointwise.std(axis=1, ddof=1),
-            "difference": from_best.sum(axis=1),
-            "difference_error": np.sqrt(N) * from_best.std(axis=1, ddof=1),
+            "standard_error": _error_of_sum(pointwise, weights),
+            "difference": from_best @ weights,
+            "difference_error": _error_of_sum(from_best, weights),
             "failed": failed,
         }
     )
     return CrossValidation(table, pointwise)
+
+
+def _folds(observations: Observations, n_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Fold of each row, (N,); rows of each known component are spread over the folds."""
+    turns = np.arange(observations.n_rows) % n_folds
+    labels = observations.known_labels
+    if labels is None:
+        return rng.permutation(turns)
+    counts = np.bincount(labels[labels >= 0])
+    if (counts == 1).any():
+        component = int(np.argmax(counts == 1))
+        name = component if observations.label_names is None else observations.label_names[component]
+        raise ValueError(
+            f"component {name!r} is known of one row only, and the fit without that row would not know it: give "
+            "another label, or none."
+        )
+    shuffled = rng.permutation(observations.n_rows)
+    fold = np.empty_like(turns)
+    fold[shuffled[labels[shuffled].argsort(kind="stable")]] = turns
+    return fold
+
+
+def _anew(training: Observations) -> Observations:
+    """Rows with a shift and scale of their own: those of all rows would know the held-out ones."""
+    rows = as_observations(training.values, weights=training.weights, errors=training.errors)
+    return replace(rows, known_labels=training.known_labels, label_names=training.label_names)
+
+
+def _error_of_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Give the standard errors (M,) of the sums of w_n values_mn, each row standing for w_n."""
+    total = weights.sum()
+    mean = values @ weights / total
+    return np.sqrt(total / (total - 1.0) * ((values - mean[:, None]) ** 2 @ weights))
 
 
 def _fitted(mixture: GaussianMixture, X: Any) -> GaussianMixture | None:

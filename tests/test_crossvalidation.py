@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
 from bayesgmm.crossvalidation import cross_validate
@@ -44,3 +45,47 @@ def test_refuses_what_it_cannot_use():
         cross_validate(X, [1], n_folds=1)
     with pytest.raises(ValueError, match="`n_components` must be integers"):
         cross_validate(X, [0])
+
+
+def test_weights_holes_and_errors_are_those_of_the_fits_and_of_the_rows_judged():
+    rng = np.random.default_rng(4)
+    X = two_groups(4, 14)
+    X[[1, 5], 0] = np.nan
+    weights = rng.integers(1, 4, size=14).astype(float)
+    errors = rng.uniform(0.05, 0.3, size=(14, 2))
+    found = cross_validate(X, [1], n_folds=14, sample_weight=weights, errors=errors)
+    by_hand = []
+    for n in range(14):
+        left = np.delete(np.arange(14), n)
+        fit = bg.GaussianMixture(1).fit(X[left], sample_weight=weights[left], errors=errors[left])
+        seen = ~np.isnan(X[n])
+        covariance = (fit.covariances_[0] + np.diag(errors[n]))[np.ix_(seen, seen)]
+        by_hand.append(multivariate_normal(fit.means_[0, seen], covariance).logpdf(X[n, seen]))
+    np.testing.assert_allclose(found.pointwise[0], by_hand, rtol=1e-8)
+    assert found.table["elpd"][0] == pytest.approx(weights @ by_hand)
+    # a weight of w is w equal rows
+    repeated = np.repeat(by_hand, weights.astype(int))
+    expected = np.sqrt(len(repeated)) * np.std(repeated, ddof=1)
+    assert found.table["standard_error"][0] == pytest.approx(expected)
+
+
+def test_rows_of_known_components_are_judged_with_them_and_spread_over_the_folds():
+    X = two_groups(5, 16)
+    labels = np.repeat(["b", "a"], 8)
+    found = cross_validate(X, [2], n_folds=16, known_labels=labels)
+    by_hand = []
+    for n in range(16):
+        left = np.delete(np.arange(16), n)
+        own = X[left[labels[left] == labels[n]]]
+        density = multivariate_normal(own.mean(axis=0), np.cov(own.T, bias=True)).logpdf(X[n])
+        by_hand.append(np.log(len(own) / 15) + density)
+    np.testing.assert_allclose(found.pointwise[0], by_hand, rtol=1e-6)
+    # with two folds no component may be in one of them alone
+    X, few = two_groups(5, 60), np.full(60, None, dtype=object)
+    few[[0, 1, 30, 31]] = ["a", "a", "b", "b"]
+    assert cross_validate(X, [2], n_folds=2, known_labels=few).table["failed"][0] == 0
+    few[1] = None
+    with pytest.raises(ValueError, match="component 'a' is known of one row only"):
+        cross_validate(X, [2], n_folds=2, known_labels=few)
+    with pytest.raises(ValueError, match="n_components=1"):
+        cross_validate(X, [1, 2], known_labels=np.repeat(["b", "a"], 30))

@@ -73,8 +73,8 @@ SIGNATURES = {
     "bootstrap_test": "(X, n_components, *, covariance_type='full', sample_weight=None, n_bootstrap=99, n_init=5, "
     "random_seed=None, progressbar=False)",
     "compare_posteriors": "(posteriors, *, evidence=True, refit=True, random_seed=None, progressbar=False)",
-    "cross_validate": "(X, n_components=range(1, 10), *, covariance_type='full', n_folds=10, n_init=5, "
-    "random_state=None, progressbar=False)",
+    "cross_validate": "(X, n_components=range(1, 10), *, covariance_type='full', sample_weight=None, errors=None, "
+    "known_labels=None, n_folds=10, n_init=5, random_state=None, progressbar=False)",
     "leave_one_out": "(dt, *, refit=True, draws=500, tune=500, random_seed=None, progressbar=False)",
     "log_evidence": "(dt, *, n_proposals=None, random_seed=None)",
     "waic": "(dt)",
