@@ -163,8 +163,12 @@ def log_evidence(dt: xr.DataTree, *, n_proposals: int | None = None, random_seed
         vectors = target.vectors(longer)
         if _rhat(target.log_density_inside(vectors)) <= LARGEST_RHAT:
             n_proposals = max(n_proposals, 2 * longer.weights[..., 0].size)
-            again = _by_bridge(target, vectors, n_proposals, seeds, MORE_COMPONENTS)
-            return replace(again, method="Gibbs and bridge")
+            try:
+                again = _by_bridge(target, vectors, n_proposals, seeds, MORE_COMPONENTS)
+                return replace(again, method="Gibbs and bridge")
+            except EvidenceError:
+                # what was found before stands, or is what is wrong
+                pass
     if isinstance(found, EvidenceError):
         raise found
     return found
@@ -272,7 +276,7 @@ class _Target:
 
     def longer_chains(self, dt: xr.DataTree, seed: int) -> MixtureParameters | None:
         """Draws of a Gibbs sampler that went on from the chains; None where it cannot."""
-        if self.observations is None or not self.exchangeable:
+        if not self.exchangeable:
             return None
         parts = [datatree.posterior_parameters(dt, name) for name in ("posterior", "other_mode") if name in dt.children]
         # the ends of all chains, those kept apart among them

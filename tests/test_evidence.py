@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from scipy.stats import gamma, invgamma, norm, t
 
 import bayesgmm as bg
-from bayesgmm import datatree, priors
+from bayesgmm import datatree, evidence, priors
 from bayesgmm.evidence import EvidenceError, importance_estimate, log_evidence
 
 TRUTH = Path(__file__).resolve().parents[2] / "shared" / "truth" / "exact_evidence_small.json"
@@ -101,6 +101,22 @@ def test_goes_on_from_chains_that_disagree_a_little_where_the_priors_are_conjuga
     again = log_evidence(alone, random_seed=5)
     assert again.method == "Gibbs and bridge"
     assert abs(again.value - exact) < K_SE * again.standard_error < 0.1
+
+
+def test_what_was_found_stands_where_longer_chains_give_nothing(monkeypatch):
+    dt = posterior()
+    expected = log_evidence(dt, random_seed=4)
+    monkeypatch.setattr("bayesgmm.evidence.LARGE_ERROR", 0.0)
+    assert log_evidence(dt, random_seed=4).method == "Gibbs and bridge"
+    of_draws = evidence._by_bridge
+
+    def by_bridge(target, vectors, n_proposals, seeds, counts):
+        if counts == evidence.MORE_COMPONENTS:
+            raise EvidenceError("no evidence from these draws")
+        return of_draws(target, vectors, n_proposals, seeds, counts)
+
+    monkeypatch.setattr(evidence, "_by_bridge", by_bridge)
+    assert log_evidence(dt, random_seed=4) == expected
 
 
 def test_says_why_it_cannot():
