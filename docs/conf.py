@@ -1,10 +1,10 @@
 """How Sphinx builds the documentation: `make docs`. Nothing is fetched while building."""
 
-import importlib.metadata
+import bayesgmm
 
 project = "bayesgmm"
 author = "The bayesgmm developers"
-release = importlib.metadata.version("bayesgmm")
+release = bayesgmm.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
 source_suffix = {".md": "markdown"}
