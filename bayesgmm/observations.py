@@ -39,7 +39,7 @@ class Observations:
     """Rows to be modelled, with everything that is known about them.
 
     Computations run in the *standard coordinates* y = (x - shift) / scale. One shift vector and one common scalar are
-    chosen because every covariance family is equivariant under those, and under nothing more (``docs/design.md``).
+    chosen because every covariance family is equivariant under those, and under nothing more (``docs/design/em.md``).
 
     Attributes
     ----------

@@ -5,7 +5,7 @@ responsibilities held fixed. With moments about each component's own mean, so th
 
     N_k = sum_n w_n r_nk,   S1_k = sum_n w_n r_nk (x_n - mu_k),   S2_k = sum_n w_n r_nk (x_n - mu_k)(x_n - mu_k)^T,
 
-and Sigma_k^-1 = U_k U_k^T, U_k upper triangular (derivation in ``docs/design.md``),
+and Sigma_k^-1 = U_k U_k^T, U_k upper triangular (derivation in ``docs/design/model.md``),
 
     d loglik / d log weights_k = N_k,
     d loglik / d mu_k          = U_k U_k^T S1_k,

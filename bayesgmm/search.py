@@ -13,7 +13,7 @@ from bayesgmm.observations import Observations
 from bayesgmm.parameters import MixtureParameters
 
 SHORT_RUN = 30
-"""E-steps given to each of several starts before the most promising go on (see ``docs/design.md``)."""
+"""E-steps given to each of several starts before the most promising go on (see ``docs/design/em.md``)."""
 
 SHORT_RUN_PLAIN = 100
 """The same for plain EM, which needs more to show where it is going."""
