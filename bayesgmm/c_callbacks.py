@@ -11,6 +11,7 @@ import ctypes
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from hashlib import sha256
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -18,9 +19,8 @@ import numba
 import numpy as np
 from numba import types
 from numba.extending import intrinsic
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 
-from bayesgmm.remembered import digest, surroundings
+from bayesgmm.compiled import c_callback
 
 # nutpie's protocol (its compile_pymc.py): zero is success; a positive code rejects the point, so the step counts as
 # a divergence; a negative one stops the sampler.
@@ -125,7 +125,7 @@ def _log_density(n: int, x: Any, gradient: Any, log_density: Any, settings: Any)
 
 @lru_cache(MOST_CALLBACKS)
 def _callback(argument_types: tuple, result_type: types.Type) -> Any:
-    """Compile `_log_density` for a function of these types, or load it from PyTensor's cache."""
+    """Compile `_log_density` for a function of these types, or load it from disk."""
     # PyTensor's cacheable functions are written `def f(*args)`; numba then passes one tuple.
     starred = isinstance(argument_types[0], types.BaseTuple)
     array_types = tuple(argument_types[0]) if starred else argument_types
@@ -176,9 +176,9 @@ def _callback(argument_types: tuple, result_type: types.Type) -> Any:
     # a global, since numba's cache does not take closures
     function = FunctionType(_log_density.__code__, globals() | {"evaluate": call}, _log_density.__name__)
     function.__module__ = __name__
-    CACHED_SRC_FUNCTIONS[function] = digest(surroundings(), str(argument_types), str(result_type))
+    described = sha256(f"{argument_types} {result_type}".encode()).hexdigest()[:16]
     signature = types.int64(types.uint64, _DOUBLES, _DOUBLES, _DOUBLES, types.CPointer(types.int64))
-    return numba.cfunc(signature, cache=True)(function)
+    return c_callback(function, f"log_density_{described}", signature)
 
 
 @intrinsic
@@ -228,7 +228,7 @@ def copy_callback() -> Callback:
     ``int64 (uint64 n, uint64 n, double *x, double *out, void *unused)``.
     """
     signature = types.int64(types.uint64, types.uint64, _DOUBLES, _DOUBLES, types.voidptr)
-    callback = numba.cfunc(signature, cache=True)(_copy)
+    callback = c_callback(_copy, "copy", signature)
     return Callback(int(callback.address or 0), callback)
 
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "bayesgmm"
 # here first: one that fits nowhere is two modules.
 LAYERS = [
     {"noise"},
-    {"atomic", "progress", "threads", "tables", "parameters", "statistics", "datasets"},
+    {"atomic", "sources", "progress", "threads", "tables", "parameters", "statistics", "datasets"},
     {"checking", "formats"},
     {"observations"},
     {"covariance", "kernel"},
@@ -32,6 +32,7 @@ LAYERS = [
     {"scores"},
     {"information", "survey"},
     {"priors"},
+    {"compiled"},
     {"dispatch"},
     {"op", "op_incomplete"},
     {"parametrisation", "distribution"},
@@ -66,7 +67,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 REGISTRATION = {"dispatch"}
 
 HEAVY = {"pymc", "pytensor", "nutpie", "numba", "arviz", "arviz_base", "arviz_stats", "arviz_plots"}
-BELOW_THE_OP = {name for name in LEVEL if LEVEL[name] < LEVEL["dispatch"]}
+BELOW_THE_OP = {name for name in LEVEL if LEVEL[name] < LEVEL["compiled"]}
 
 
 def modules() -> dict[str, Path]:

@@ -12,6 +12,7 @@ given, and F is 0.
 import numba
 import numpy as np
 
+from bayesgmm.compiled import compiled
 from bayesgmm.dispatch.arithmetic import ORDERED, _bits, _double, exp_nonpositive, log_at_least_one
 from bayesgmm.dispatch.quantiles import LANES, STRIDE, ends
 
@@ -52,7 +53,7 @@ def exp_bounded(x: float) -> float:
     return _double(_bits(p) + (_bits(shifted) << 52))
 
 
-@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=ORDERED, error_model="numpy", nogil=True)
 def memberships(
     eta: np.ndarray,
     features: np.ndarray,
@@ -125,7 +126,7 @@ def memberships(
                     upper[k, start + n] = b if known else np.nan
 
 
-@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True, cache=True)
+@compiled(fastmath=ORDERED, error_model="numpy", nogil=True)
 def densities(
     eta: np.ndarray,
     features: np.ndarray,

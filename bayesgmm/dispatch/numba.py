@@ -5,28 +5,27 @@ calls it, and again into the sampler's callbacks; this one is compiled once, cac
 its name only. May import NumPy, numba, llvmlite and PyTensor.
 """
 
+import sys
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-from llvmlite.binding import add_symbol
 from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
-from bayesgmm.dispatch import arithmetic, passes
-from bayesgmm.kernel import LARGEST_CONDITION
-from bayesgmm.kernel.natural import LOG_2PI
+from bayesgmm.compiled import c_function
+from bayesgmm.dispatch import passes
 from bayesgmm.op import MixtureLogLikelihood
+from bayesgmm.sources import version
 
 POINTER = types.CPointer(types.float64)
 SIGNATURE = types.void(*[types.int64] * 5, *[POINTER] * 12)
 
 
+@c_function("bayesgmm_pass_over_rows", SIGNATURE, error_model="numpy")
 def pass_over_rows(
     N: int, D: int, K: int, W: int, G: int,
     x: Any, row_weights: Any, log_weights: Any, means: Any, U: Any, log_noise: Any, background: Any,
@@ -47,14 +46,7 @@ def pass_over_rows(
     )
 
 
-# Caches, numba's own and PyTensor's, know one source file at most: the name carries all that was compiled.
-_SOURCES = (Path(str(file)).read_bytes() for file in (__file__, arithmetic.__file__, passes.__file__))
-VERSION = sha256(b"".join(_SOURCES) + f"{LARGEST_CONDITION} {LOG_2PI}".encode()).hexdigest()[:16]
-SYMBOL = f"bayesgmm_pass_over_rows_{VERSION}"
-pass_over_rows.__qualname__ = SYMBOL
-compiled_pass = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(pass_over_rows)
-add_symbol(SYMBOL, compiled_pass.address)
-_call_pass_over_rows: Any = types.ExternalFunction(SYMBOL, SIGNATURE)
+_call_pass_over_rows: Any = pass_over_rows.call  # a global: numba sees through no attribute of a tuple
 
 
 @numba.njit(error_model="numpy")
@@ -84,5 +76,5 @@ def mixture_log_likelihood(
 
 @register_funcify_and_cache_key(MixtureLogLikelihood)
 def funcify_mixture_log_likelihood(op: Op, node: Apply | None = None, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the call, and a key to its cache on disk that changes with the compiled source."""
-    return mixture_log_likelihood, VERSION
+    """Give PyTensor the call, and a key to its cache on disk that changes with the source and with the symbol."""
+    return mixture_log_likelihood, f"{pass_over_rows.symbol} {version(sys.modules[__name__])}"

@@ -3,29 +3,28 @@
 As `bayesgmm.dispatch.numba` does it for complete rows. May import NumPy, numba, llvmlite and PyTensor.
 """
 
+import sys
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-from llvmlite.binding import add_symbol
 from numba import types
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
-from bayesgmm.dispatch import arithmetic, incomplete_passes, passes
-from bayesgmm.kernel import LARGEST_CONDITION
-from bayesgmm.kernel.natural import LOG_2PI
+from bayesgmm.compiled import c_function
+from bayesgmm.dispatch import incomplete_passes
 from bayesgmm.op_incomplete import IncompleteLogLikelihood
+from bayesgmm.sources import version
 
 REAL, WHOLE = types.CPointer(types.float64), types.CPointer(types.int64)
 DATA = (REAL, REAL, WHOLE, WHOLE, WHOLE, REAL, WHOLE, REAL, REAL)
 SIGNATURE = types.void(*[types.int64] * 6, *DATA, *[REAL] * 9)
 
 
+@c_function("bayesgmm_pass_over_incomplete_rows", SIGNATURE, error_model="numpy")
 def pass_over_rows(
     N: int, D: int, K: int, G: int, M: int, B: int,
     rows: Any, row_weights: Any, starts: Any, seen: Any, components: Any, errors: Any, own: Any, own_errors: Any,
@@ -53,15 +52,7 @@ def pass_over_rows(
     )
 
 
-# Caches, numba's own and PyTensor's, know one source file at most: the name carries all that was compiled.
-_FILES = (__file__, arithmetic.__file__, passes.__file__, incomplete_passes.__file__)
-_SOURCES = (Path(str(file)).read_bytes() for file in _FILES)
-VERSION = sha256(b"".join(_SOURCES) + f"{LARGEST_CONDITION} {LOG_2PI}".encode()).hexdigest()[:16]
-SYMBOL = f"bayesgmm_pass_over_incomplete_rows_{VERSION}"
-pass_over_rows.__qualname__ = SYMBOL
-compiled_pass = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(pass_over_rows)
-add_symbol(SYMBOL, compiled_pass.address)
-_call_pass_over_rows: Any = types.ExternalFunction(SYMBOL, SIGNATURE)
+_call_pass_over_rows: Any = pass_over_rows.call  # a global: numba sees through no attribute of a tuple
 
 
 @numba.njit(error_model="numpy")
@@ -104,5 +95,5 @@ def incomplete_log_likelihood(
 
 @register_funcify_and_cache_key(IncompleteLogLikelihood)
 def funcify_incomplete_log_likelihood(op: Op, node: Apply | None = None, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the call, and a key to its cache on disk that changes with the compiled source."""
-    return incomplete_log_likelihood, VERSION
+    """Give PyTensor the call, and a key to its cache on disk that changes with the source and with the symbol."""
+    return incomplete_log_likelihood, f"{pass_over_rows.symbol} {version(sys.modules[__name__])}"

@@ -1,8 +1,7 @@
 """The small matrix Ops for PyTensor's numba backend: plain loops. May import NumPy, numba and PyTensor."""
 
+import sys
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -12,8 +11,9 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
 from bayesgmm.parametrisation.matrices import Product, ReadUpperTriangle, UpperFactor, UpperInverse, UpperTriangle
+from bayesgmm.sources import version
 
-VERSION = sha256(Path(__file__).read_bytes()).hexdigest()
+VERSION = version(sys.modules[__name__])
 
 
 @numba.njit(error_model="numpy")
@@ -115,29 +115,29 @@ def one_batch_dimension(function: Callable, node: Apply, ndim: int) -> Callable:
 
 @register_funcify_and_cache_key(UpperTriangle)
 def funcify_upper_triangle(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(upper_triangle, node, 2), VERSION
 
 
 @register_funcify_and_cache_key(ReadUpperTriangle)
 def funcify_read_upper_triangle(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(read_upper_triangle, node, 3), VERSION
 
 
 @register_funcify_and_cache_key(Product)
 def funcify_product(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(product, node, 3), VERSION
 
 
 @register_funcify_and_cache_key(UpperInverse)
 def funcify_upper_inverse(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(upper_inverse, node, 3), VERSION
 
 
 @register_funcify_and_cache_key(UpperFactor)
 def funcify_upper_factor(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(upper_factor, node, 3), VERSION

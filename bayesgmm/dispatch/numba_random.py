@@ -1,8 +1,7 @@
 """Random rows of a mixture for PyTensor's numba backend: plain loops. May import NumPy, numba and PyTensor."""
 
+import sys
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -11,8 +10,9 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 
 from bayesgmm.distribution import MixtureRowsRV
+from bayesgmm.sources import version
 
-VERSION = int(sha256(Path(__file__).read_bytes()).hexdigest()[:12], 16)
+VERSION = int(version(sys.modules[__name__])[:12], 16)
 
 
 @numba.njit(error_model="numpy")
@@ -44,5 +44,5 @@ def random_rows(
 
 @numba_core_rv_funcify.register(MixtureRowsRV)
 def funcify_mixture_rows(op: Op, node: Apply) -> tuple[Callable, int]:
-    """Give PyTensor the function, and a number that changes with this file."""
+    """Give PyTensor the function, and a number that changes with this file and those it imports."""
     return random_rows, VERSION

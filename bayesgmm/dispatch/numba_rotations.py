@@ -1,8 +1,7 @@
 """Products of plane rotations for PyTensor's numba backend: plain loops. May import NumPy, numba and PyTensor."""
 
+import sys
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -12,8 +11,9 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
 from bayesgmm.parametrisation.rotations import Rotation, RotationPullback
+from bayesgmm.sources import version
 
-VERSION = sha256(Path(__file__).read_bytes()).hexdigest()
+VERSION = version(sys.modules[__name__])
 
 
 @numba.njit(error_model="numpy")
@@ -73,11 +73,11 @@ def one_batch_dimension(function: Callable, node: Apply) -> Callable:
 
 @register_funcify_and_cache_key(Rotation)
 def funcify_rotation(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(rotation, node), VERSION
 
 
 @register_funcify_and_cache_key(RotationPullback)
 def funcify_rotation_pullback(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file."""
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
     return one_batch_dimension(rotation_pullback, node), VERSION

@@ -5,11 +5,12 @@ into their intersections, L(a, b) = F(a) + F(b) - 2 F(a ^ b). f(n) = n log2(n) /
 f(n) = n^2 / N^2 Binder's loss. U groups of rows, M draws of partitions. May import NumPy and numba.
 """
 
-import numba
 import numpy as np
 
+from bayesgmm.compiled import compiled
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
+
+@compiled(error_model="numpy", nogil=True)
 def losses(labels: np.ndarray, weights: np.ndarray, draws: np.ndarray, f: np.ndarray, out: np.ndarray) -> None:
     """Write L(a, z_m) for each a of `labels`.
 
@@ -49,7 +50,7 @@ def losses(labels: np.ndarray, weights: np.ndarray, draws: np.ndarray, f: np.nda
             out[p, m] = total
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
+@compiled(error_model="numpy", nogil=True)
 def settle(
     labels: np.ndarray,
     weights: np.ndarray,

@@ -11,6 +11,7 @@ import NumPy, numba and the compiled arithmetic.
 import numba
 import numpy as np
 
+from bayesgmm.compiled import compiled
 from bayesgmm.dispatch.arithmetic import _bits, _double
 
 LANES = 8
@@ -25,7 +26,7 @@ STRIDE = 32
 LAST_KEY = np.iinfo(np.int64).max
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
+@compiled(error_model="numpy", nogil=True)
 def ends(
     group: np.ndarray, j: int, below: float, above: float, values: np.ndarray, keys: np.ndarray
 ) -> tuple[float, float]:
