@@ -12,6 +12,7 @@ So the compiled form depends on the model's structure and shapes, and another da
 from __future__ import annotations
 
 import ctypes
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -30,10 +31,14 @@ from scipy.linalg import solve_triangular
 
 from bayesgmm.c_callbacks import Callback, CompiledFunction, interpreted, native
 from bayesgmm.remembered import MOST_FUNCTIONS, Remembered, fingerprint, lift_data, load_from_disk, note_on_disk
+from bayesgmm.sources import version
 from bayesgmm.threads import available_cores, single_threaded_blas
 from bayesgmm.unconstrained import UnconstrainedSpace, unconstrained_space
 
 _C_LOG_DENSITY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
+
+_VERSION = version(sys.modules[__name__])
+"""Of what makes a function of a graph: this module and those it imports."""
 
 _FUNCTIONS: Remembered[CompiledFunction] = Remembered(MOST_FUNCTIONS)
 
@@ -180,7 +185,7 @@ def compile_log_density(model: pm.Model) -> LogDensity:
     arrays = (np.zeros(space.size), *data)
     are_arrays = all(isinstance(array, np.ndarray) for array in arrays)
     signature = tuple(numba.typeof(array) for array in arrays) if are_arrays else ()
-    described = (str(space), str(model.check_bounds), str(signature))
+    described = (str(space), str(model.check_bounds), str(signature), _VERSION)
     key = fingerprint([logp], [*values, *lifted], *described) if are_arrays else None
     graph_done = time.perf_counter()
 
@@ -190,7 +195,7 @@ def compile_log_density(model: pm.Model) -> LogDensity:
             function = _compile(model, space, logp, values, list(lifted))
             function(*arrays)  # compiles, or loads from PyTensor's cache, for these types
             if key is not None:
-                note_on_disk(key, function)
+                note_on_disk(key, function, [logp])
         return native(function) if are_arrays else interpreted(function, data)
 
     compiled = _FUNCTIONS.get(key, make)

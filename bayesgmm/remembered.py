@@ -9,17 +9,19 @@ A fingerprint is made only of what is understood; a graph with anything else in 
 """
 
 import json
+import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
-from pathlib import Path
+from importlib import metadata
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytensor
+from llvmlite.binding import address_of_symbol
 from numba.core.errors import NumbaError
 from numba.core.types import BaseTuple
 from pytensor.compile.sharedvalue import SharedVariable
@@ -36,23 +38,13 @@ from pytensor.tensor.type_other import NoneTypeT
 from pytensor.tensor.variable import TensorConstant
 
 from bayesgmm.atomic import replacing
+from bayesgmm.compiled import symbols
+from bayesgmm.sources import closure, loaded, version
 
 MOST_FUNCTIONS = 64
 """So many functions are kept in the process, those used last."""
 
 FOLDER = pytensor.config.base_compiledir / "bayesgmm"
-
-SOURCES = (
-    "callback",
-    "c_callbacks",
-    "remembered",
-    "unconstrained",
-    "distribution",
-    "op*",
-    "dispatch/*",
-    "parametrisation/*",
-)
-"""The modules that say how operations are differentiated, rewritten and compiled; the rest is in the graph."""
 
 KNOWN_PACKAGES = ("bayesgmm", "pymc", "pytensor")
 """An operation from elsewhere may change without a change of these versions."""
@@ -71,17 +63,17 @@ def digest(*parts: str) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()
 
 
-@cache
 def surroundings() -> str:
-    """Everything besides a graph that its compiled form depends on: versions, settings, and our own sources."""
-    sources = sha256()
-    for pattern in SOURCES:
-        for path in sorted(Path(__file__).parent.glob(f"{pattern}.py")):
-            sources.update(path.read_bytes())
-    versions = [f"{name} {version(name)}" for name in ("pytensor", "pymc", "numba", "numpy")]
+    """Everything besides a graph that its compiled form depends on, whatever its operations: versions and settings."""
     config = pytensor.config
     settings = [config.floatX, config.numba__fastmath, config.optimizer, config.optimizer_including]
-    return digest(*versions, *map(str, settings), str(config.optimizer_excluding), sources.hexdigest())
+    return digest(_versions(), *map(str, settings), str(config.optimizer_excluding))
+
+
+@cache
+def _versions() -> str:
+    packages = [f"{name} {metadata.version(name)}" for name in ("pytensor", "pymc", "numba", "numpy")]
+    return digest(*packages, version(sys.modules[__name__]))
 
 
 def lift_data(outputs: Sequence[Variable]) -> tuple[list[Variable], dict[Variable, Any]]:
@@ -119,7 +111,7 @@ def fingerprint(outputs: Sequence[Variable], inputs: Sequence[Variable], *more: 
     """Name the function of a graph; None where something in it is not understood.
 
     Two graphs have the same only where they apply the same operations to the same inputs and constants, of the same
-    types, in the same order.
+    types, in the same order; and where our own of these operations come from the same sources.
 
     Parameters
     ----------
@@ -129,7 +121,8 @@ def fingerprint(outputs: Sequence[Variable], inputs: Sequence[Variable], *more: 
         What else the compiled form depends on.
     """
     numbers: dict[Variable, str] = {}
-    lines = [surroundings(), *more]
+    made_by = sources(outputs)
+    lines = [surroundings(), version(*made_by), *symbols(made_by), *more]
     try:
         for i, variable in enumerate(inputs):
             numbers[variable] = f"input {i}"
@@ -142,6 +135,35 @@ def fingerprint(outputs: Sequence[Variable], inputs: Sequence[Variable], *more: 
     except _Unknown:
         return None
     return digest(*lines)
+
+
+def sources(outputs: Sequence[Variable]) -> tuple[ModuleType, ...]:
+    """List the modules of this package by which a graph's operations are defined, differentiated and compiled.
+
+    Raises
+    ------
+    ImportError
+        If one of them cannot be found.
+    """
+    names = set()
+    for node in toposort(outputs):
+        for kind in _kinds(node.op):
+            names |= {parent.__module__ for parent in kind.__mro__ if _is_own(parent.__module__)}
+            # its compiled form, which nothing but PyTensor's table may know
+            names |= {module for module in [basic.numba_funcify.dispatch(kind).__module__] if _is_own(module)}
+    return closure(*(loaded(name, __name__) for name in sorted(names)))
+
+
+def _kinds(op: Op) -> Iterator[type]:
+    """Classes of an operation, and of those that it applies to elements or batches."""
+    yield type(op)
+    for name in getattr(type(op), "__props__", None) or ():
+        if isinstance(inner := getattr(op, name), Op):
+            yield from _kinds(inner)
+
+
+def _is_own(module: str) -> bool:
+    return module.split(".")[0] == __name__.split(".")[0]
 
 
 def _variable(variable: Variable, numbers: dict[Variable, str]) -> str:
@@ -236,18 +258,22 @@ class Remembered[Kept]:
             self._kept.clear()
 
 
-def note_on_disk(key: str, function: Callable) -> None:
-    """Write down under which of its own keys PyTensor keeps the code of a function that it compiled."""
+def note_on_disk(key: str, function: Callable, outputs: Sequence[Variable]) -> None:
+    """Write down under which of its own keys PyTensor keeps the code of a function that it compiled.
+
+    With the symbols of the C functions that this code may call: those of the graph's operations.
+    """
     source: Any = getattr(function, "py_func", None)
     if source not in CACHED_SRC_FUNCTIONS:
         return  # something in it cannot be cached
+    note = {"name": source.__name__, "key": CACHED_SRC_FUNCTIONS[source], "symbols": symbols(sources(outputs))}
     FOLDER.mkdir(parents=True, exist_ok=True)
     with replacing(FOLDER / f"{key}.json") as path:
-        path.write_text(json.dumps({"name": source.__name__, "key": CACHED_SRC_FUNCTIONS[source]}), encoding="utf-8")
+        path.write_text(json.dumps(note), encoding="utf-8")
 
 
 def load_from_disk(key: str, signature: tuple) -> Callable | None:
-    """Load the function that was written down under this key; None where its code is not there any more.
+    """Load the function that was written down under this key; None where its code is of no use any more.
 
     Parameters
     ----------
@@ -256,8 +282,11 @@ def load_from_disk(key: str, signature: tuple) -> Callable | None:
     """
     try:
         noted = json.loads((FOLDER / f"{key}.json").read_text(encoding="utf-8"))
-        name, own_key = noted["name"], noted["key"]
-    except (OSError, ValueError, KeyError):
+        name, own_key, needed = noted["name"], noted["key"], list(noted["symbols"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # LLVM ends the process, without an exception, where machine code names a symbol that is not there
+    if not all(isinstance(symbol, str) and address_of_symbol(symbol) for symbol in needed):
         return None
     # Same source and key as PyTensor's: numba finds the code by them. What it calls is needed to compile it only, and
     # is not there, so that code which is missing cannot be made anew by mistake.

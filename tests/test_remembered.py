@@ -13,7 +13,9 @@ from pytensor.graph.op import Op
 import bayesgmm as bg
 from bayesgmm import callback
 from bayesgmm.callback import LogDensity, compile_log_density
-from bayesgmm.remembered import MOST_FUNCTIONS, Remembered, fingerprint, lift_data, load_from_disk
+from bayesgmm.remembered import MOST_FUNCTIONS, Remembered, fingerprint, lift_data, load_from_disk, sources
+from bayesgmm.sources import closure
+from tests.copies import PackageCopy
 
 ROWS = np.random.default_rng(0).normal(size=(40, 2)) * [1.0, 3.0]
 
@@ -160,3 +162,70 @@ def test_a_note_on_disk_without_its_code_is_no_function(tmp_path, monkeypatch):
     assert load_from_disk("broken", signature) is None
     (tmp_path / "gone.json").write_text('{"name": "f", "key": "no such code"}', encoding="utf-8")
     assert load_from_disk("gone", signature) is None
+    (tmp_path / "unnamed.json").write_text('{"name": "f", "key": "some code", "symbols": null}', encoding="utf-8")
+    assert load_from_disk("unnamed", signature) is None
+
+
+def test_all_that_makes_a_function_is_in_its_fingerprint(monkeypatch):
+    """Our own operations' classes with their compiled halves and constants, and the modules that compile."""
+    named = {found.__name__ for found in sources([model(missing(), covariance_type="VEV").logp()])}
+    for name in (
+        "op_incomplete",
+        "dispatch.numba_incomplete",
+        "dispatch.passes",
+        "kernel",
+        "parametrisation.rotations",
+    ):
+        assert f"bayesgmm.{name}" in named
+    assert {found.__name__ for found in closure(sys.modules["bayesgmm.callback"])} >= {
+        f"bayesgmm.{name}" for name in ("callback", "c_callbacks", "compiled", "remembered", "unconstrained", "sources")
+    }
+    before = key(model())
+    monkeypatch.setattr("bayesgmm.remembered.symbols", lambda modules: ["another"])
+    assert key(model()) != before
+
+
+CONSTANT = """
+import numpy as np
+import pymc as pm
+from bayesgmm import callback, remembered
+from bayesgmm.op import mixture_log_likelihood
+
+with pm.Model() as model:
+    mean = pm.Flat("mean", shape=(1, 1))
+    rows = np.zeros((2, 1)), np.ones(1), np.zeros(1), mean, np.ones((1, 1, 1))
+    pm.Potential("rows", mixture_log_likelihood(*rows))
+
+compile_function, made = callback._compile, []
+callback._compile = lambda *arguments: made.append(1) or compile_function(*arguments)
+
+def compiled():
+    value, gradient = callback.compile_log_density(model)(np.ones(1))
+    print(value, *gradient, len(made))
+
+compiled()
+notes = sorted(remembered.FOLDER.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+if len(notes) > 1:
+    old, new = notes
+    new.write_text(old.read_text(encoding="utf-8"), encoding="utf-8")
+    callback._FUNCTIONS.clear()
+    compiled()
+"""
+
+
+def test_an_edited_constant_is_compiled_anew_and_code_whose_symbol_is_gone_is_not_run(tmp_path):
+    package = PackageCopy(tmp_path)
+    # in place of what takes long to compile: it is the caches that are tested
+    package.add(
+        "dispatch/passes.py",
+        """
+@numba.njit
+def value_and_gradient(x, row_weights, log_weights, means, U, log_noise, background, d_weights, d_means, d_U):
+    d_weights[:], d_means[:], d_U[:] = 0.0, LARGEST_CONDITION, 0.0
+    return LARGEST_CONDITION * means[0, 0], 0.0
+""",
+    )
+    assert package.run(CONSTANT) == ["1000000.0 1000000.0 1"]
+    assert package.run(CONSTANT) == ["1000000.0 1000000.0 0"]
+    package.edit("kernel/__init__.py", "LARGEST_CONDITION = 1e6", "LARGEST_CONDITION = 2e6")
+    assert package.run(CONSTANT) == ["2000000.0 2000000.0 1", "2000000.0 2000000.0 2"]
