@@ -26,34 +26,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayesgmm import priors as priors
-    from bayesgmm.bootstrap import bootstrap as bootstrap
-    from bayesgmm.bootstrap import bootstrap_test as bootstrap_test
-    from bayesgmm.coclustering import coclustering as coclustering
-    from bayesgmm.compare import compare as compare
-    from bayesgmm.conditional import conditional as conditional
-    from bayesgmm.conditional import marginal as marginal
-    from bayesgmm.crossvalidation import cross_validate as cross_validate
-    from bayesgmm.datasets import load_dataset as load_dataset
-    from bayesgmm.density import density as density
-    from bayesgmm.density import grid_axes as grid_axes
-    from bayesgmm.diagnose import diagnose as diagnose
-    from bayesgmm.estimator import GaussianMixture as GaussianMixture
-    from bayesgmm.estimator import from_parameters as from_parameters
-    from bayesgmm.estimator import load as load
-    from bayesgmm.evidence import log_evidence as log_evidence
-    from bayesgmm.generate import generate as generate
-    from bayesgmm.imputation import completed_table as completed_table
-    from bayesgmm.imputation import impute as impute
-    from bayesgmm.leave_one_out import leave_one_out as leave_one_out
-    from bayesgmm.leave_one_out import waic as waic
-    from bayesgmm.matching import goodness_of_fit as goodness_of_fit
-    from bayesgmm.membership import membership as membership
-    from bayesgmm.merging import merge as merge
-    from bayesgmm.model import mixture_model as mixture_model
-    from bayesgmm.modes import modes as modes
-    from bayesgmm.number_of_components import filled_components as filled_components
-    from bayesgmm.number_of_components import posterior_of_components as posterior_of_components
-    from bayesgmm.partition import partition as partition
+    from bayesgmm.data.datasets import load_dataset as load_dataset
+    from bayesgmm.diagnostics.diagnose import diagnose as diagnose
+    from bayesgmm.diagnostics.goodness_of_fit import goodness_of_fit as goodness_of_fit
+    from bayesgmm.em.estimator import GaussianMixture as GaussianMixture
+    from bayesgmm.em.estimator import from_parameters as from_parameters
+    from bayesgmm.em.estimator import load as load
+    from bayesgmm.model.mixture_model import mixture_model as mixture_model
     from bayesgmm.plots import plot_coclustering as plot_coclustering
     from bayesgmm.plots import plot_compare as plot_compare
     from bayesgmm.plots import plot_components as plot_components
@@ -63,54 +42,75 @@ if TYPE_CHECKING:
     from bayesgmm.plots import plot_membership as plot_membership
     from bayesgmm.plots import plot_merging as plot_merging
     from bayesgmm.plots import plot_partition as plot_partition
-    from bayesgmm.posterior_comparison import compare_posteriors as compare_posteriors
+    from bayesgmm.posterior.align_labels import align_labels as align_labels
+    from bayesgmm.posterior.pseudo_posterior import adjust_pseudo_posterior as adjust_pseudo_posterior
+    from bayesgmm.posterior.sampling import sample_posterior as sample_posterior
     from bayesgmm.priors import Prior as Prior
-    from bayesgmm.pseudo_class import pseudo_class as pseudo_class
-    from bayesgmm.pseudo_posterior import adjust_pseudo_posterior as adjust_pseudo_posterior
-    from bayesgmm.quantiles import cdf as cdf
-    from bayesgmm.quantiles import quantile as quantile
-    from bayesgmm.regions import highest_density_regions as highest_density_regions
-    from bayesgmm.regression import conditional_mean as conditional_mean
-    from bayesgmm.relabelling import align_labels as align_labels
-    from bayesgmm.sampling import sample_posterior as sample_posterior
-    from bayesgmm.standard_errors import standard_errors as standard_errors
+    from bayesgmm.questions.bootstrap import bootstrap as bootstrap
+    from bayesgmm.questions.bootstrap import bootstrap_test as bootstrap_test
+    from bayesgmm.questions.coclustering import coclustering as coclustering
+    from bayesgmm.questions.conditional import conditional as conditional
+    from bayesgmm.questions.conditional import marginal as marginal
+    from bayesgmm.questions.conditional_mean import conditional_mean as conditional_mean
+    from bayesgmm.questions.density import density as density
+    from bayesgmm.questions.density import grid_axes as grid_axes
+    from bayesgmm.questions.generate import generate as generate
+    from bayesgmm.questions.highest_density_regions import highest_density_regions as highest_density_regions
+    from bayesgmm.questions.impute import completed_table as completed_table
+    from bayesgmm.questions.impute import impute as impute
+    from bayesgmm.questions.membership import membership as membership
+    from bayesgmm.questions.merge import merge as merge
+    from bayesgmm.questions.modes import modes as modes
+    from bayesgmm.questions.partition import partition as partition
+    from bayesgmm.questions.pseudo_class import pseudo_class as pseudo_class
+    from bayesgmm.questions.quantiles import cdf as cdf
+    from bayesgmm.questions.quantiles import quantile as quantile
+    from bayesgmm.questions.standard_errors import standard_errors as standard_errors
+    from bayesgmm.selection.compare import compare as compare
+    from bayesgmm.selection.compare_posteriors import compare_posteriors as compare_posteriors
+    from bayesgmm.selection.cross_validate import cross_validate as cross_validate
+    from bayesgmm.selection.evidence import log_evidence as log_evidence
+    from bayesgmm.selection.leave_one_out import leave_one_out as leave_one_out
+    from bayesgmm.selection.leave_one_out import waic as waic
+    from bayesgmm.selection.number_of_components import filled_components as filled_components
+    from bayesgmm.selection.number_of_components import posterior_of_components as posterior_of_components
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "GaussianMixture": "estimator",
+    "GaussianMixture": "em.estimator",
     "Prior": "priors",
-    "adjust_pseudo_posterior": "pseudo_posterior",
-    "align_labels": "relabelling",
-    "bootstrap": "bootstrap",
-    "bootstrap_test": "bootstrap",
-    "cdf": "quantiles",
-    "coclustering": "coclustering",
-    "compare": "compare",
-    "completed_table": "imputation",
-    "compare_posteriors": "posterior_comparison",
-    "conditional": "conditional",
-    "conditional_mean": "regression",
-    "cross_validate": "crossvalidation",
-    "density": "density",
-    "diagnose": "diagnose",
-    "filled_components": "number_of_components",
-    "from_parameters": "estimator",
-    "generate": "generate",
-    "impute": "imputation",
-    "goodness_of_fit": "matching",
-    "grid_axes": "density",
-    "highest_density_regions": "regions",
-    "leave_one_out": "leave_one_out",
-    "load": "estimator",
-    "load_dataset": "datasets",
-    "log_evidence": "evidence",
-    "marginal": "conditional",
-    "membership": "membership",
-    "merge": "merging",
-    "mixture_model": "model",
-    "modes": "modes",
-    "partition": "partition",
+    "adjust_pseudo_posterior": "posterior.pseudo_posterior",
+    "align_labels": "posterior.align_labels",
+    "bootstrap": "questions.bootstrap",
+    "bootstrap_test": "questions.bootstrap",
+    "cdf": "questions.quantiles",
+    "coclustering": "questions.coclustering",
+    "compare": "selection.compare",
+    "completed_table": "questions.impute",
+    "compare_posteriors": "selection.compare_posteriors",
+    "conditional": "questions.conditional",
+    "conditional_mean": "questions.conditional_mean",
+    "cross_validate": "selection.cross_validate",
+    "density": "questions.density",
+    "diagnose": "diagnostics.diagnose",
+    "filled_components": "selection.number_of_components",
+    "from_parameters": "em.estimator",
+    "generate": "questions.generate",
+    "impute": "questions.impute",
+    "goodness_of_fit": "diagnostics.goodness_of_fit",
+    "grid_axes": "questions.density",
+    "highest_density_regions": "questions.highest_density_regions",
+    "leave_one_out": "selection.leave_one_out",
+    "load": "em.estimator",
+    "load_dataset": "data.datasets",
+    "log_evidence": "selection.evidence",
+    "marginal": "questions.conditional",
+    "membership": "questions.membership",
+    "merge": "questions.merge",
+    "mixture_model": "model.mixture_model",
+    "modes": "questions.modes",
+    "partition": "questions.partition",
     "plot_coclustering": "plots",
     "plot_compare": "plots",
     "plot_components": "plots",
@@ -120,12 +120,12 @@ _HOME = {
     "plot_membership": "plots",
     "plot_merging": "plots",
     "plot_partition": "plots",
-    "posterior_of_components": "number_of_components",
-    "pseudo_class": "pseudo_class",
-    "quantile": "quantiles",
-    "sample_posterior": "sampling",
-    "standard_errors": "standard_errors",
-    "waic": "leave_one_out",
+    "posterior_of_components": "selection.number_of_components",
+    "pseudo_class": "questions.pseudo_class",
+    "quantile": "questions.quantiles",
+    "sample_posterior": "posterior.sampling",
+    "standard_errors": "questions.standard_errors",
+    "waic": "selection.leave_one_out",
 }
 
 __all__ = [*sorted(_HOME), "priors"]

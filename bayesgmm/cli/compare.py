@@ -27,11 +27,11 @@ from bayesgmm.cli.options import (
 from bayesgmm.cli.running import INTERRUPTED, bad_input, new_screen, parse_components, read_rows
 
 if TYPE_CHECKING:
-    from bayesgmm.compare import Comparison
-    from bayesgmm.console import Screen
-    from bayesgmm.observations import Observations
-    from bayesgmm.posterior_comparison import PosteriorComparison
-    from bayesgmm.sequential_test import SequentialTest
+    from bayesgmm.cli.console import Screen
+    from bayesgmm.data.observations import Observations
+    from bayesgmm.selection.compare import Comparison
+    from bayesgmm.selection.compare_posteriors import PosteriorComparison
+    from bayesgmm.selection.sequential import SequentialTest
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -104,9 +104,9 @@ def compare(
     """Compare models by EM."""
     screen = new_screen(quiet)
     with bad_input():
-        from bayesgmm.background import background_of
-        from bayesgmm.covariance import check_dimension, covariance_family
-        from bayesgmm.files import prepare_file, write_csv
+        from bayesgmm.data.background import background_of
+        from bayesgmm.data.files import prepare_file, write_csv
+        from bayesgmm.em.families import check_dimension, covariance_family
 
         counts = parse_components(components)
         named = [] if covariance == "all" else [covariance_family(name.strip()) for name in covariance.split(",")]
@@ -121,8 +121,8 @@ def compare(
         for path in (out, plot):
             if path is not None:
                 prepare_file(path)
-    from bayesgmm.compare import compare as compare_fits
-    from bayesgmm.report.comparison import comparison_sections
+    from bayesgmm.cli.report.comparison import comparison_sections
+    from bayesgmm.selection.compare import compare as compare_fits
 
     families = list(dict.fromkeys(family.name for family in named)) or "all"
     with screen.progress("EM") as told:
@@ -174,8 +174,8 @@ def _tests(
     if not found.table["admissible"].any():
         screen.warn("no model is admissible, so none is tested.")
         return None
-    from bayesgmm.report.sequential_test import sequential_test_section
-    from bayesgmm.sequential_test import sequential_test
+    from bayesgmm.cli.report.sequential import sequential_test_section
+    from bayesgmm.selection.sequential import sequential_test
 
     n_bootstrap, starts, seed = settings
     family = found.best(criterion).covariance_type
@@ -214,7 +214,7 @@ def _posteriors(
     if not found.table["admissible"].any():
         screen.warn("no model is admissible, so no posterior is sampled.")
         return None
-    from bayesgmm.analysis import compare_best
+    from bayesgmm.cli.analysis import compare_best
 
     try:
         return compare_best(observations, found, criterion, most, screen, *settings)
@@ -231,8 +231,8 @@ def _draw(
         return
     # no window is opened, so no toolkit need be found; before anything imports matplotlib
     os.environ.setdefault("MPLBACKEND", "agg")
-    from bayesgmm.atomic import replacing
     from bayesgmm.plots import plot_compare
+    from bayesgmm.tools.atomic import replacing
 
     with replacing(plot) as temporary:
         which = criterion if compared is None else "all"

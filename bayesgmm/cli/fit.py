@@ -29,9 +29,9 @@ from bayesgmm.cli.options import (
 from bayesgmm.cli.running import INTERRUPTED, bad_input, new_screen, parse_components, read_rows, size
 
 if TYPE_CHECKING:
-    from bayesgmm.analysis import Plan
-    from bayesgmm.console import Screen
-    from bayesgmm.observations import Observations
+    from bayesgmm.cli.analysis import Plan
+    from bayesgmm.cli.console import Screen
+    from bayesgmm.data.observations import Observations
 
 FILES = """\
 \b
@@ -80,15 +80,15 @@ def demo(
     """Fit the embedded Old Faithful data."""
     screen = new_screen(quiet)
     with bad_input():
-        from bayesgmm.datasets import load_dataset
-        from bayesgmm.files import prepare_folder
-        from bayesgmm.observations import as_observations
+        from bayesgmm.data.datasets import load_dataset
+        from bayesgmm.data.files import prepare_folder
+        from bayesgmm.data.observations import as_observations
 
         data = load_dataset("faithful")
         observations = as_observations(data)
         prepare_folder(out)
     screen.say(f"{data.attrs['title']}: {size(observations)}.")
-    from bayesgmm.analysis import Plan
+    from bayesgmm.cli.analysis import Plan
 
     plan = Plan(range(1, 7), "full", "bic", seed, draws, tune, chains, None)
     _analyse(observations, plan, out, screen)
@@ -120,9 +120,9 @@ def fit(
     """Fit a table from a file."""
     screen = new_screen(quiet)
     with bad_input():
-        from bayesgmm.background import background_of
-        from bayesgmm.covariance import covariance_family
-        from bayesgmm.files import prepare_folder
+        from bayesgmm.data.background import background_of
+        from bayesgmm.data.files import prepare_folder
+        from bayesgmm.em.families import covariance_family
 
         counts = parse_components(components)
         family = covariance_family(covariance)
@@ -131,14 +131,14 @@ def fit(
         )
         background_of(noise, observations)
         prepare_folder(out)
-    from bayesgmm.analysis import Plan
+    from bayesgmm.cli.analysis import Plan
 
     plan = Plan(counts, family.name, criterion, seed, draws, tune, chains, cores, method, noise)
     _analyse(observations, plan, out, screen)
 
 
 def _analyse(observations: "Observations", plan: "Plan", out: Path, screen: "Screen") -> None:
-    from bayesgmm.analysis import NoModelError, analyse
+    from bayesgmm.cli.analysis import NoModelError, analyse
 
     try:
         analyse(observations, plan, out, screen, started=STARTED)

@@ -56,12 +56,12 @@ def generate(
     """Generate data from a posterior."""
     screen = new_screen(quiet)
     with bad_input():
-        from bayesgmm.files import prepare_file, read_posterior, write_csv
+        from bayesgmm.data.files import prepare_file, read_posterior, write_csv
 
         known = parse_numbers(given, "--given")
         source = read_posterior(posterior)
-        from bayesgmm.analysis import generated_frame
-        from bayesgmm.datatree import view
+        from bayesgmm.cli.analysis import generated_frame
+        from bayesgmm.posterior.datatree import view
 
         view(source)
         prepare_file(out)

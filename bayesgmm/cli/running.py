@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from bayesgmm.console import Screen
-    from bayesgmm.observations import Observations
+    from bayesgmm.cli.console import Screen
+    from bayesgmm.data.observations import Observations
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -87,9 +87,9 @@ def read_rows(
     label: str | None = None,
 ) -> "Observations":
     """Read a table, check it against the numbers of components, and say what it is."""
-    from bayesgmm.completion import check_known_labels
-    from bayesgmm.files import read_observations
-    from bayesgmm.observations import check_components
+    from bayesgmm.data.files import read_observations
+    from bayesgmm.data.observations import check_components
+    from bayesgmm.em.starts.completed import check_known_labels
 
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     if names == []:
@@ -138,7 +138,7 @@ def in_options(message: str) -> str:
 
 def new_screen(quiet: bool) -> "Screen":
     """Open the place where a run is shown."""
-    from bayesgmm.console import Screen
+    from bayesgmm.cli.console import Screen
 
     return Screen(quiet=quiet)
 

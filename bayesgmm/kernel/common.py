@@ -11,7 +11,7 @@ import numpy as np
 from bayesgmm.kernel.natural import linear_parameters
 from bayesgmm.kernel.products import sums_of_features, times_features
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.mixture.parameters import MixtureParameters
 
 
 class CommonForm:

@@ -14,7 +14,7 @@ components and rows of a block for each of their elements. May import NumPy only
 import numpy as np
 
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.mixture.parameters import MixtureParameters
 
 LOG_2_PI = float(np.log(2.0 * np.pi))
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayesgmm.kernel.natural import LOG_2PI
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.mixture.parameters import MixtureParameters
 
 
 class ResidualForm:

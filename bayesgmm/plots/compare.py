@@ -9,14 +9,14 @@ import xarray as xr
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import ci_line_y, line_xy, scatter_xy, set_xticks, set_ylim
 
-from bayesgmm.compare import CRITERIA, Comparison
-from bayesgmm.covariance import covariance_family
-from bayesgmm.crossvalidation import CrossValidation
+from bayesgmm.em.families import covariance_family
 from bayesgmm.plots.picture import INK, MARKERS, Picture, open_picture
+from bayesgmm.selection.compare import CRITERIA, Comparison
+from bayesgmm.selection.cross_validate import CrossValidation
 
 if TYPE_CHECKING:
     # it loads PyMC, which a picture of EM fits does not need
-    from bayesgmm.posterior_comparison import PosteriorComparison
+    from bayesgmm.selection.compare_posteriors import PosteriorComparison
 
 VISUALS = ("error", "line", "fit", "set_aside", "best", "xticks", "ylim", "xlabel", "ylabel", "title", "legend")
 FOLLOWED = {

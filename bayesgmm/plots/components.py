@@ -11,11 +11,8 @@ from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_x, scatter_xy
 from scipy.stats import chi2
 
-from bayesgmm.datatree import COMPONENT, DRAW, FEATURE, OBS, MixtureView, posterior_parameters, view
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.intervals import check_ci_prob
-from bayesgmm.membership import membership
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.picture import INK, Picture, complete, open_picture
 from bayesgmm.plots.rows import (
     check_count,
@@ -30,6 +27,9 @@ from bayesgmm.plots.rows import (
     shown,
     visible,
 )
+from bayesgmm.posterior.datatree import COMPONENT, DRAW, FEATURE, OBS, MixtureView, posterior_parameters, view
+from bayesgmm.posterior.intervals import check_ci_prob
+from bayesgmm.questions.membership import membership
 
 ELLIPSES = ("points", "noise", "ellipses", "em", "xlabel", "ylabel", "title", "legend")
 CURVES = ("rug", "noise", "curves", "em", "xlabel", "ylabel", "title", "legend")

@@ -8,11 +8,8 @@ import xarray as xr
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import fill_between_y, line_xy, scatter_xy
 
-from bayesgmm.conditional import marginal
-from bayesgmm.conditioning import positions, regressions
-from bayesgmm.datatree import COMPONENT, FEATURE, OBS, MixtureView, view
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.intervals import check_ci_prob
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.mixture.conditioning import positions, regressions
 from bayesgmm.plots.picture import INK, MUTED, open_picture
 from bayesgmm.plots.rows import (
     check_count,
@@ -23,7 +20,10 @@ from bayesgmm.plots.rows import (
     point_style,
     shown,
 )
-from bayesgmm.regression import conditional_mean
+from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS, MixtureView, view
+from bayesgmm.posterior.intervals import check_ci_prob
+from bayesgmm.questions.conditional import marginal
+from bayesgmm.questions.conditional_mean import conditional_mean
 
 VISUALS = ("points", "predictive", "band", "mean", "components", "xlabel", "ylabel", "legend")
 

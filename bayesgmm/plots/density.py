@@ -7,12 +7,12 @@ import xarray as xr
 from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
 
-from bayesgmm.datatree import FEATURE, view
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.intervals import check_ci_prob
+from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots import density_curves, density_pairs, density_surface
 from bayesgmm.plots.picture import open_picture
 from bayesgmm.plots.rows import check_count, choose_features
+from bayesgmm.posterior.datatree import FEATURE, view
+from bayesgmm.posterior.intervals import check_ci_prob
 
 MOST_PAIRED = 6
 

@@ -7,11 +7,9 @@ import numpy as np
 import xarray as xr
 from arviz_plots.visuals import fill_between_y, hist, line_xy, scatter_x
 
-from bayesgmm.datatree import COMPONENT, FEATURE, OBS, MixtureView
-from bayesgmm.density import density
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.noise import NOISE_LABEL
-from bayesgmm.observations import Observations
+from bayesgmm.data.observations import Observations
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.plots.picture import INK, MUTED, PALE, Picture, complete
 from bayesgmm.plots.rows import (
     choose_rows,
@@ -23,6 +21,8 @@ from bayesgmm.plots.rows import (
     mean_noise_density,
     visible,
 )
+from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS, MixtureView
+from bayesgmm.questions.density import density
 
 VISUALS = ("histogram", "rug", "noise_rug", "band", "mean", "components", "noise_density", "xlabel", "ylabel", "legend")
 STATS = ("histogram",)

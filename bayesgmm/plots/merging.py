@@ -10,10 +10,10 @@ from arviz_plots import PlotCollection
 from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import line_xy, scatter_xy, set_xlim, set_xticks, set_ylim, vline
 
-from bayesgmm.datatree import OBS
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.merging import N_CLUSTERS, merge
+from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots.picture import COMPONENT_COLORS, INK, MUTED, PALE, open_picture
+from bayesgmm.posterior.datatree import OBS
+from bayesgmm.questions.merge import N_CLUSTERS, merge
 
 VISUALS = ("line", "step", "lines_fitted", "suggested", "name", "xlim", "ylim", "xticks", "xlabel", "ylabel", "title")
 PANEL = "against"

@@ -9,11 +9,11 @@ from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import scatter_xy, set_ylim
 
-from bayesgmm.datatree import COMPONENT, OBS, view
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.partition import partition
+from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots.picture import Picture, complete, open_picture
 from bayesgmm.plots.rows import choose_features, choose_rows, shown
+from bayesgmm.posterior.datatree import COMPONENT, OBS, view
+from bayesgmm.questions.partition import partition
 
 VISUALS = ("row", "stayed", "moved", "noise", "noise_moved", "ylim", "xlabel", "ylabel", "title", "legend")
 FOLLOWED = {name: ["color", "marker"] for name in ("row", "stayed", "moved")}

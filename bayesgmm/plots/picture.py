@@ -18,8 +18,8 @@ from arviz_plots import PlotCollection
 from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_x, scatter_xy
 
-from bayesgmm.datatree import COMPONENT, FEATURE, OBS
-from bayesgmm.noise import NOISE_LABEL
+from bayesgmm.mixture.noise import NOISE_LABEL
+from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS
 
 COMPONENT_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 """Colours of components 0, 1, ... in every picture: Okabe & Ito (2008), "Color Universal Design", without black, which

@@ -12,13 +12,23 @@ import numpy as np
 import xarray as xr
 from arviz_base.validate import validate_dict_argument
 
-from bayesgmm.blocks import map_rows
-from bayesgmm.datatree import COMPONENT, FEATURE, FEATURE_BIS, META, NOISE, NOISE_WEIGHT, OBS, MixtureView, meta
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.membership import membership
-from bayesgmm.noise import Background
-from bayesgmm.observations import Observations, as_new_observations
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.data.observations import Observations, as_new_observations
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.kernel.passes import map_rows
+from bayesgmm.mixture.noise import Background
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.posterior.datatree import (
+    COMPONENT,
+    FEATURE,
+    FEATURE_BIS,
+    META,
+    NOISE,
+    NOISE_WEIGHT,
+    OBS,
+    MixtureView,
+    meta,
+)
+from bayesgmm.questions.membership import membership
 
 MOST_POINTS = 5000
 """No picture draws more points than these; the rows are chosen at random with a fixed seed."""

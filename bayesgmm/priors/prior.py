@@ -1,6 +1,6 @@
 """The prior of a whole mixture: its parts, filled in from the data once, and its form in JSON.
 
-May import NumPy, the families and the nouns only; `bayesgmm.parametrisation` turns these values into random variables.
+May import NumPy, the families and the nouns only; `bayesgmm.model.families` turns these values into random variables.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bayesgmm.observations import Observations
+from bayesgmm.data.observations import Observations
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
 from bayesgmm.priors.location import Beta, Dirichlet, Normal
-from bayesgmm.priors.resolution import resolve_covariances, resolve_means, resolve_noise, resolve_weights, summary
+from bayesgmm.priors.resolution import (
+    resolve_covariances,
+    resolve_means,
+    resolve_noise,
+    resolve_weights,
+    summary,
+)
 from bayesgmm.priors.scales import HalfNormal, InverseGamma, LogNormal
 from bayesgmm.priors.value import PriorError, Value, to_json
 

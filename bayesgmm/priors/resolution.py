@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesgmm.covariance import check_dimension, covariance_family
-from bayesgmm.observations import Observations
+from bayesgmm.data.observations import Observations
+from bayesgmm.em.families import check_dimension, covariance_family
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
 from bayesgmm.priors.location import Beta, Dirichlet, Normal
 from bayesgmm.priors.scales import LogNormal

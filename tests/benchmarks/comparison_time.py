@@ -21,8 +21,9 @@ import arviz  # noqa: F401  (what is imported on first use is not to be timed)
 import arviz_stats  # noqa: F401
 
 import bayesgmm as bg
-from bayesgmm import datatree, posterior_comparison
-from bayesgmm.sampling import OtherModeWarning
+from bayesgmm.posterior import datatree
+from bayesgmm.posterior.sampling import OtherModeWarning
+from bayesgmm.selection import compare_posteriors as posterior_comparison
 
 CASES = {"galaxies": range(1, 7), "faithful": range(1, 5)}
 

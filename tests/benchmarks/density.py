@@ -15,10 +15,10 @@ import xarray as xr  # noqa: E402
 from _pairs import medians  # noqa: E402
 
 import bayesgmm as bg  # noqa: E402
-from bayesgmm.blocks import for_each_block  # noqa: E402
-from bayesgmm.datatree import parameter_dataset, posterior_parameters  # noqa: E402
-from bayesgmm.observations import as_new_observations  # noqa: E402
-from bayesgmm.parameters import MixtureParameters  # noqa: E402
+from bayesgmm.data.observations import as_new_observations  # noqa: E402
+from bayesgmm.kernel.passes import for_each_block  # noqa: E402
+from bayesgmm.mixture.parameters import MixtureParameters  # noqa: E402
+from bayesgmm.posterior.datatree import parameter_dataset, posterior_parameters  # noqa: E402
 
 DRAWS, POINTS = 4000, 200
 

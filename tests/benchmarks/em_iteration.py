@@ -4,12 +4,12 @@ import numpy as np
 from _pairs import medians
 from sklearn.mixture import GaussianMixture as TheirMixture
 
-from bayesgmm.blocks import expected_statistics
-from bayesgmm.covariance import FAMILIES
-from bayesgmm.em import maximise
-from bayesgmm.observations import as_observations
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.threads import single_threaded_blas
+from bayesgmm.data.observations import as_observations
+from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.solver import maximise
+from bayesgmm.kernel.passes import expected_statistics
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.threads import single_threaded_blas
 
 SIZES = {(100_000, 2, 3): 10, (200_000, 10, 10): 12, (100_000, 32, 20): 9.5, (1_000_000, 5, 5): 14}
 """Rows, features, components; and how many times faster than scikit-learn we ask to be with full covariances."""

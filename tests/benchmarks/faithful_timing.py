@@ -29,7 +29,7 @@ def ours() -> dict[str, float]:
     """Run `sample_posterior`; its own parts too."""
     start = time.perf_counter()
     import bayesgmm as bg
-    from bayesgmm.datatree import meta
+    from bayesgmm.posterior.datatree import meta
 
     call = bg.sample_posterior  # imports PyMC, PyTensor and ArviZ
     X, prior = _problem()
@@ -63,7 +63,7 @@ def mixture() -> dict[str, float]:
     import arviz  # noqa: F401
     import pymc as pm
 
-    from tests.reference import lkj_mixture_model
+    from tests.support.reference import lkj_mixture_model
 
     X, prior = _problem()
     imported = time.perf_counter()

@@ -16,9 +16,9 @@ import numpy as np  # noqa: E402
 import pymc as pm  # noqa: E402
 from _pairs import medians, seconds  # noqa: E402
 
-from bayesgmm.model import Standardise, mixture_model, specification  # noqa: E402
-from bayesgmm.parametrisation import parametrisation  # noqa: E402
-from bayesgmm.parametrisation.matrices import upper_inverse  # noqa: E402
+from bayesgmm.model.coordinates.matrices import upper_inverse  # noqa: E402
+from bayesgmm.model.families import parametrisation  # noqa: E402
+from bayesgmm.model.mixture_model import Standardise, mixture_model, specification  # noqa: E402
 
 SIZES = {(1_000, 2, 3): 3, (10_000, 5, 5): 4, (100_000, 10, 10): 12}
 """Rows, features, components; and how many times faster than `pm.Mixture` we ask to be."""

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import numpy as np  # noqa: E402
 from _pairs import medians, seconds  # noqa: E402
 
-from bayesgmm.dispatch.numba import mixture_log_likelihood  # noqa: E402
+from bayesgmm.model.likelihood_compiled import mixture_log_likelihood  # noqa: E402
 
 BLOCK_ROWS = 2048
 WANTED = 2.5

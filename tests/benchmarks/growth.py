@@ -9,12 +9,12 @@ import time
 
 import numpy as np
 
-from bayesgmm.blocks import expected_statistics
-from bayesgmm.covariance import FAMILIES
-from bayesgmm.em import maximise
-from bayesgmm.observations import as_observations
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.threads import single_threaded_blas
+from bayesgmm.data.observations import as_observations
+from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.solver import maximise
+from bayesgmm.kernel.passes import expected_statistics
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.threads import single_threaded_blas
 
 
 def seconds(N: int, D: int, K: int, repeats: int = 5) -> float:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from _pairs import medians
 
-from bayesgmm.blocks import expected_statistics
-from bayesgmm.covariance import FAMILIES
-from bayesgmm.em import maximise
-from bayesgmm.observations import Observations, as_observations
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.threads import single_threaded_blas
+from bayesgmm.data.observations import Observations, as_observations
+from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.solver import maximise
+from bayesgmm.kernel.passes import expected_statistics
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.threads import single_threaded_blas
 
 MOST_TIMES_COMPLETE = 5.0
 LEAST_TIMES_XDGMM = 10.0

@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 import xarray as xr  # noqa: E402
 
 import bayesgmm as bg  # noqa: E402
-from bayesgmm.datatree import meta  # noqa: E402
+from bayesgmm.posterior.datatree import meta  # noqa: E402
 
 D = K = 5
 PROBABILITY = 0.89

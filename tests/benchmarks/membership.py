@@ -10,12 +10,12 @@ import time
 
 import numpy as np
 
-from bayesgmm.blocks import for_each_block
-from bayesgmm.estimator import GaussianMixture
-from bayesgmm.membership import membership
-from bayesgmm.observations import as_new_observations
+from bayesgmm.data.observations import as_new_observations
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.kernel.passes import for_each_block
+from bayesgmm.questions.membership import membership
 from tests.benchmarks._pairs import medians
-from tests.posteriors import as_datatree, scattered_draws
+from tests.support.posteriors import as_datatree, scattered_draws
 
 D, K, DRAWS = 5, 5, 1000
 

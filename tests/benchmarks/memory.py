@@ -37,7 +37,7 @@ def resident() -> int:
 
 def measure(N: int) -> dict[str, int]:
     """Peaks of one fit in this process, the data apart."""
-    from bayesgmm.estimator import GaussianMixture
+    from bayesgmm.em.estimator import GaussianMixture
 
     def fit(X: np.ndarray) -> None:
         with warnings.catch_warnings():

@@ -8,15 +8,15 @@ import time
 
 import numpy as np
 
-from bayesgmm.datatree import MixtureView
-from bayesgmm.membership import _over_rows
-from bayesgmm.noise import Background
-from bayesgmm.observations import as_observations
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.simulation import draw_rows
-from tests import noisy
-from tests.posteriors import scattered_draws
-from tests.strategies import random_mixture
+from bayesgmm.data.observations import as_observations
+from bayesgmm.mixture.noise import Background
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.simulation import draw_rows
+from bayesgmm.posterior.datatree import MixtureView
+from bayesgmm.questions.membership import _over_rows
+from tests.support import noisy
+from tests.support.posteriors import scattered_draws
+from tests.support.strategies import random_mixture
 
 
 def seconds(draws: MixtureParameters, X: np.ndarray, prob: float | None, compiled: bool) -> float:

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayesgmm import em
-from bayesgmm.background import background_of
-from bayesgmm.blocks import expected_statistics
-from bayesgmm.covariance import FAMILIES
-from bayesgmm.noise import Noise
-from bayesgmm.observations import as_observations
-from bayesgmm.threads import single_threaded_blas
-from tests.strategies import random_mixture, random_rows
+from bayesgmm.data.background import background_of
+from bayesgmm.data.observations import as_observations
+from bayesgmm.em import solver as em
+from bayesgmm.em.families import FAMILIES
+from bayesgmm.kernel.passes import expected_statistics
+from bayesgmm.mixture.noise import Noise
+from bayesgmm.tools.threads import single_threaded_blas
+from tests.support.strategies import random_mixture, random_rows
 
 SIZES = [(100_000, 2, 3), (100_000, 5, 5), (100_000, 10, 10)]
 TURNS = 60

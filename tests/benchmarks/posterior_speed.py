@@ -33,10 +33,10 @@ import numpy as np  # noqa: E402
 import nutpie  # noqa: E402
 
 import bayesgmm as bg  # noqa: E402
-from bayesgmm.datatree import meta  # noqa: E402
-from bayesgmm.labels import align  # noqa: E402
-from bayesgmm.parameters import MixtureParameters  # noqa: E402
-from tests.reference import lkj_mixture_model  # noqa: E402
+from bayesgmm.mixture.alignment import align  # noqa: E402
+from bayesgmm.mixture.parameters import MixtureParameters  # noqa: E402
+from bayesgmm.posterior.datatree import meta  # noqa: E402
+from tests.support.reference import lkj_mixture_model  # noqa: E402
 
 SIZES = {(1_000, 2, 3): (4, 1000, 1000), (100_000, 10, 10): (2, 60, 40)}
 """Rows, features, components; and chains, warm-up, draws: few where `pm.Mixture` takes 0.3 seconds a gradient."""

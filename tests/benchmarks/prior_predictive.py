@@ -9,9 +9,9 @@ import numpy as np
 import pymc as pm
 from pytensor.compile.mode import Mode
 
-from bayesgmm.covariance import FAMILIES
-from bayesgmm.datasets import load_dataset
-from bayesgmm.model import mixture_model
+from bayesgmm.data.datasets import load_dataset
+from bayesgmm.em.families import FAMILIES
+from bayesgmm.model.mixture_model import mixture_model
 
 K = 3
 COLUMNS = [0, 2]

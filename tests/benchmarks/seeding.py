@@ -17,16 +17,16 @@ import arviz as az  # noqa: E402
 import numpy as np  # noqa: E402
 import xarray as xr  # noqa: E402
 
-from bayesgmm.c_callbacks import interpreted  # noqa: E402
-from bayesgmm.callback import LogDensity, compile_log_density  # noqa: E402
-from bayesgmm.datasets import load_dataset  # noqa: E402
-from bayesgmm.estimator import GaussianMixture  # noqa: E402
-from bayesgmm.labels import align  # noqa: E402
-from bayesgmm.model import mixture_model  # noqa: E402
-from bayesgmm.nuts import draw_unconstrained  # noqa: E402
-from bayesgmm.observations import as_observations  # noqa: E402
-from bayesgmm.optima import mixtures, posterior_modes  # noqa: E402
-from bayesgmm.unconstrained import constrain_draws  # noqa: E402
+from bayesgmm.data.datasets import load_dataset  # noqa: E402
+from bayesgmm.data.observations import as_observations  # noqa: E402
+from bayesgmm.em.estimator import GaussianMixture  # noqa: E402
+from bayesgmm.mixture.alignment import align  # noqa: E402
+from bayesgmm.model.mixture_model import mixture_model  # noqa: E402
+from bayesgmm.posterior.optima import mixtures, posterior_modes  # noqa: E402
+from bayesgmm.sampler.log_density import LogDensity, compile_log_density  # noqa: E402
+from bayesgmm.sampler.native_callback import interpreted  # noqa: E402
+from bayesgmm.sampler.nuts import draw_unconstrained  # noqa: E402
+from bayesgmm.sampler.unconstrained import constrain_draws  # noqa: E402
 
 CHAINS, DRAWS = 2, 1000
 TUNES = (1000, 300, 150)

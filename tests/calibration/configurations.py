@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayesgmm import priors
-from bayesgmm.covariance import covariance_family
+from bayesgmm.em.families import covariance_family
 from bayesgmm.priors import SCALE_NDIM
 from tests.calibration.sbc import Configuration
 

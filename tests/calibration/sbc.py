@@ -17,16 +17,16 @@ from pymc.distributions.transforms import Transform
 from pytensor.graph.replace import vectorize_graph
 
 from bayesgmm import priors
-from bayesgmm.callback import LogDensity, compile_log_density
-from bayesgmm.model import mixture_model, specification
-from bayesgmm.noise import Background, Noise
-from bayesgmm.nuts import draw_unconstrained
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.parametrisation import parametrisation
-from bayesgmm.simulation import draw_rows
-from bayesgmm.unconstrained import unconstrained_point, unconstrained_space
+from bayesgmm.mixture.noise import Background, Noise
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.simulation import draw_rows
+from bayesgmm.model.families import parametrisation
+from bayesgmm.model.mixture_model import mixture_model, specification
+from bayesgmm.sampler.log_density import LogDensity, compile_log_density
+from bayesgmm.sampler.nuts import draw_unconstrained
+from bayesgmm.sampler.unconstrained import unconstrained_point, unconstrained_space
 from tests.calibration.bands import p_value
-from tests.reference import INTERPRETED
+from tests.support.reference import INTERPRETED
 
 N_ROWS = 30
 KEPT = 99

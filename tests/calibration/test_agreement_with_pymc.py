@@ -10,9 +10,9 @@ import pymc as pm
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.labels import align
-from bayesgmm.parameters import MixtureParameters
-from tests.reference import lkj_mixture_model
+from bayesgmm.mixture.alignment import align
+from bayesgmm.mixture.parameters import MixtureParameters
+from tests.support.reference import lkj_mixture_model
 
 ERRORS = 4.0
 """Combined Monte Carlo standard errors; of 24 numbers one is beyond them by chance in one run of 650."""

@@ -8,7 +8,7 @@ apart).
 import numpy as np
 import pytest
 
-from bayesgmm.bootstrap import bootstrap_test
+from bayesgmm.questions.bootstrap import bootstrap_test
 
 K_SE = 3.0
 LEVEL = 0.05

@@ -11,14 +11,14 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.datatree import parameter_dataset
-from bayesgmm.labels import align
-from bayesgmm.nuts import draw_unconstrained
-from bayesgmm.parameters import MixtureParameters
-from bayesgmm.simulation import draw_rows
-from tests import oracle
+from bayesgmm.mixture.alignment import align
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.simulation import draw_rows
+from bayesgmm.posterior.datatree import parameter_dataset
+from bayesgmm.sampler.nuts import draw_unconstrained
 from tests.calibration.configurations import explicit
 from tests.calibration.sbc import N_ROWS, Configuration, compiled, constrainer, prior_draws, starting_vectors
+from tests.support import oracle
 
 DATASETS = int(os.environ.get("COVERAGE_DATASETS", "200"))
 PROB = 0.89

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 import bayesgmm as bg
 from bayesgmm import priors
-from bayesgmm.sampling import OtherModeWarning
+from bayesgmm.posterior.sampling import OtherModeWarning
 
 TRUTH = Path(__file__).resolve().parents[3] / "shared" / "truth" / "exact_evidence_small.json"
 PRIOR = bg.Prior(

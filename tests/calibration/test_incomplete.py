@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.sampling import LaplaceWarning, OtherModeWarning
+from bayesgmm.posterior.sampling import LaplaceWarning, OtherModeWarning
 
 RUNS = int(os.environ.get("RECOVERY_RUNS", "200"))
 PROB, K_SE = 0.89, 3.0

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.matching import fit as module
-from bayesgmm.matching import goodness_of_fit
-from bayesgmm.simulation import draw_rows
-from tests.posteriors import as_datatree, scattered_draws
+from bayesgmm.diagnostics.goodness_of_fit import fit as module
+from bayesgmm.diagnostics.goodness_of_fit import goodness_of_fit
+from bayesgmm.mixture.simulation import draw_rows
+from tests.support.posteriors import as_datatree, scattered_draws
 
 N, DATASETS, GENERATED, LEVEL = 150, 200, 39, 0.05
 K_ERRORS = 3

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.stats import t
 
 import bayesgmm as bg
-from bayesgmm.information import observed_information
-from bayesgmm.observations import as_observations
-from bayesgmm.sampling import LaplaceWarning, OtherModeWarning, PseudoPosteriorWarning
+from bayesgmm.data.observations import as_observations
+from bayesgmm.em.information import observed_information
+from bayesgmm.posterior.sampling import LaplaceWarning, OtherModeWarning, PseudoPosteriorWarning
 
 RUNS = int(os.environ.get("SURVEY_RUNS", "200"))
 PROB, K_SE = 0.89, 3.0

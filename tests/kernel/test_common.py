@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from bayesgmm.blocks import expected_statistics
-from bayesgmm.kernel import CommonForm
-from bayesgmm.observations import as_observations
-from bayesgmm.parameters import MixtureParameters
-from tests.strategies import random_covariances, random_rows, seeds
+from bayesgmm.data.observations import as_observations
+from bayesgmm.kernel.forms import CommonForm
+from bayesgmm.kernel.passes import expected_statistics
+from bayesgmm.mixture.parameters import MixtureParameters
+from tests.support.strategies import random_covariances, random_rows, seeds
 
 RTOL = 1e-9
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from bayesgmm.kernel import NaturalForm, ResidualForm
+from bayesgmm.kernel.forms import NaturalForm, ResidualForm
 from bayesgmm.kernel.natural import n_natural_features, natural_parameters
-from bayesgmm.parameters import MixtureParameters
-from tests import oracle
-from tests.strategies import mixtures, random_covariances, random_mixture, seeds
+from bayesgmm.mixture.parameters import MixtureParameters
+from tests.support import oracle
+from tests.support.strategies import mixtures, random_covariances, random_mixture, seeds
 
 FORMS = {"natural": NaturalForm, "residual": ResidualForm}
 

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from bayesgmm.kernel import products
 from bayesgmm.kernel.products import sums_of_features, times_features
-from tests.strategies import seeds
+from tests.support.strategies import seeds
 
 sizes = {"M": st.integers(1, 9), "F": st.integers(1, 40), "B": st.integers(1, 300)}
 limits = pytest.mark.parametrize("limit", [300, 3000, 10**6])

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from bayesgmm.kernel import NaturalForm, ResidualForm
-from bayesgmm.parameters import MixtureParameters
-from tests import oracle
+from bayesgmm.kernel.forms import NaturalForm, ResidualForm
+from bayesgmm.mixture.parameters import MixtureParameters
 from tests.kernel.test_natural import log_joint, statistics
-from tests.strategies import random_covariances, seeds
+from tests.support import oracle
+from tests.support.strategies import random_covariances, seeds
 
 
 def far_problem(rng, rho, D):

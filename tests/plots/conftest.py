@@ -9,9 +9,9 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.datatree import posterior_datatree
-from bayesgmm.observations import as_observations
-from bayesgmm.parameters import MixtureParameters
+from bayesgmm.data.observations import as_observations
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.posterior.datatree import posterior_datatree
 
 CHAINS, DRAWS = 2, 20
 

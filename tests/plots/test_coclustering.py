@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.coclustering import coclustering
-from bayesgmm.membership import membership
-from tests import noisy
+from bayesgmm.questions.coclustering import coclustering
+from bayesgmm.questions.membership import membership
+from tests.support import noisy
 
 
 def heat(pc):

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import same_color
 
-from bayesgmm.compare import Comparison
-from bayesgmm.covariance import FAMILIES, ONE_DIMENSIONAL
-from bayesgmm.crossvalidation import CrossValidation
+from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL
 from bayesgmm.plots import plot_compare
-from bayesgmm.posterior_comparison import PosteriorComparison
+from bayesgmm.selection.compare import Comparison
+from bayesgmm.selection.compare_posteriors import PosteriorComparison
+from bayesgmm.selection.cross_validate import CrossValidation
 
 
 def grid(families=("EII", "tied", "VEV"), counts=(1, 2, 3)) -> Comparison:

@@ -5,11 +5,11 @@ import pytest
 from scipy.stats import chi2, norm
 
 import bayesgmm as bg
-from bayesgmm.datatree import view
-from bayesgmm.membership import membership
 from bayesgmm.plots.components import ellipses
 from bayesgmm.plots.rows import component_densities, mean_component_densities
-from tests import noisy
+from bayesgmm.posterior.datatree import view
+from bayesgmm.questions.membership import membership
+from tests.support import noisy
 
 
 def test_visuals(two, one):

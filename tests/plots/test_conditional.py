@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 import bayesgmm as bg
-from bayesgmm.datatree import view
 from bayesgmm.plots.conditional import component_lines
-from tests import noisy
+from bayesgmm.posterior.datatree import view
 from tests.plots.test_density import xy
+from tests.support import noisy
 
 
 def test_the_curve_is_the_conditional_mean(two):

@@ -5,12 +5,12 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.datatree import view
-from bayesgmm.density import density
-from bayesgmm.noise import BackgroundError
+from bayesgmm.mixture.noise import BackgroundError
 from bayesgmm.plots.density_surface import _even_levels, region_levels
 from bayesgmm.plots.rows import mean_component_densities
-from tests import noisy
+from bayesgmm.posterior.datatree import view
+from bayesgmm.questions.density import density
+from tests.support import noisy
 
 
 def xy(pc, name, **sel):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from tests import noisy
 from tests.plots.test_density import xy
+from tests.support import noisy
 
 
 def test_panels_and_visuals(two, one):

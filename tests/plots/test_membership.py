@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.membership import membership
 from bayesgmm.plots.membership import AREAS, CLASSES
-from tests import noisy
+from bayesgmm.questions.membership import membership
+from tests.support import noisy
 
 
 def ranks(pc):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.merging import merge
+from bayesgmm.questions.merge import merge
 
 
 def texts(pc, panel):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.partition import partition
 from bayesgmm.plots.picture import COMPONENT_COLORS
-from tests import noisy
+from bayesgmm.questions.partition import partition
+from tests.support import noisy
 
 
 def dots(pc, visual, panel, cluster):

@@ -1,0 +1,1 @@
+"""Rows, and all that is known of them."""

@@ -1,0 +1,104 @@
+"""The background that `noise=` asks for, in the units of the data.
+
+May import NumPy and the modules below it only.
+"""
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from bayesgmm.data.observations import Observations
+from bayesgmm.mixture.noise import Background, BackgroundError
+
+_MADE: WeakKeyDictionary[Observations, dict[str, Background]] = WeakKeyDictionary()
+"""Backgrounds of some data, one object for each kind: what is known of rows inside is remembered by it."""
+
+
+def check_noise(noise: Any) -> None:
+    """Refuse what no data could make a background of.
+
+    Raises
+    ------
+    ValueError
+        With what `noise` may be, and what came.
+    """
+    if noise is None or isinstance(noise, Background):
+        return
+    if isinstance(noise, str):
+        if noise in ("box", "hull"):
+            return
+    else:
+        try:
+            edges = np.asarray(noise, dtype=np.float64)
+        except (TypeError, ValueError):
+            edges = np.empty(0)
+        if edges.ndim == 2 and len(edges) == 2:
+            return
+    received = f"an array of shape {np.shape(noise)}" if isinstance(noise, np.ndarray | list | tuple) else repr(noise)
+    raise ValueError(
+        "`noise` must be None, 'box' (of the data), 'hull' (convex, of the data) or the edges of a box, lower and "
+        f"upper, an array of shape (2, D) in the units of the data; received {received}."
+    )
+
+
+def background_of(noise: Any, observations: Observations) -> Background | None:
+    """Make the background that `noise` asks for.
+
+    Parameters
+    ----------
+    noise : None, "box", "hull", (2, D) array or Background
+        Box or convex hull of the rows that have a weight; the edges of a box, lower and upper, in the units of the
+        data; or a background as it is. Rows outside given edges are never noise.
+    observations : Observations
+
+    Returns
+    -------
+    Background or None
+        The same object for the same observations and the same word.
+
+    Raises
+    ------
+    ValueError
+        When `noise` is none of these, or has edges of other features than the data.
+    BackgroundError
+        When the region has no volume, or no row is inside given edges; naming the feature.
+    """
+    check_noise(noise)
+    if noise is None:
+        return None
+    if isinstance(noise, str):
+        known = _MADE.setdefault(observations, {})
+        if noise not in known:
+            values = observations.values
+            if observations.weights is not None and not (observations.weights > 0).all():
+                values = values[observations.weights > 0]
+            known[noise] = Background.around(values) if noise == "box" else Background.hull(values)
+        return known[noise]
+    D = observations.n_features
+    background = noise
+    if not isinstance(noise, Background):
+        edges = np.asarray(noise, dtype=np.float64)
+        if edges.shape != (2, D):
+            raise ValueError(
+                f"`noise` has edges for {edges.shape[1]} features, and the data has {D} "
+                f"({', '.join(observations.feature_names)}): give lower and upper edges, an array of shape (2, {D})."
+            )
+        background = Background.box(*edges)
+    if background.n_features != D:
+        raise ValueError(f"`noise` is a background of {background.n_features} features, and the data has {D}.")
+    _check_overlap(background, observations)
+    return background
+
+
+def _check_overlap(background: Background, observations: Observations) -> None:
+    """Refuse a box that leaves all rows outside in some feature: it is in other units, or in another order."""
+    lower, upper = background.lower, background.upper
+    with np.errstate(invalid="ignore"):
+        inside = ((observations.values >= lower) & (observations.values <= upper)).any(axis=0)
+    if not inside.all():
+        j = int(np.argmin(inside))
+        raise BackgroundError(
+            f"no row is inside the edges that `noise` gives feature {observations.feature_names[j]!r}, {lower[j]:g} to "
+            f"{upper[j]:g}: give them in the units of the data, in the order of its columns."
+        )

@@ -1,0 +1,1 @@
+"""Whether a fit or a posterior can be trusted."""

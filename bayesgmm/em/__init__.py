@@ -1,0 +1,1 @@
+"""Maximum likelihood: families, starts, steps, search, and the estimator."""

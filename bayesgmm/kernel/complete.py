@@ -1,0 +1,224 @@
+"""One pass over complete rows: a kernel verb on each block of them, over threads, added in a fixed order.
+
+The data is cut into the same chunks whatever the number of threads, and chunks are added in their order, so the same
+data gives the same numbers on one core and on many. Memory does not grow with the number of rows.
+"""
+
+import itertools
+from collections.abc import Callable
+from functools import lru_cache
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.kernel.forms import CommonForm, Form, choose_form
+from bayesgmm.kernel.statistics import SufficientStatistics
+from bayesgmm.mixture.noise import Background, Noise
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.threads import available_cores, pool, single_threaded_blas
+
+MOST_CHUNKS = 64
+"""A pass is cut into at most this many chunks: enough to keep threads busy, few enough to add cheaply."""
+
+BLOCK_FLOATS = 2**19
+"""A block's features and log densities take about this many numbers (4 MiB): at D = 32 the fastest of 2^15 to 2^20."""
+
+MOST_BLOCK_ROWS = 8192
+"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""
+
+THREAD_FLOATS = 2**16
+"""Below this many numbers in a whole pass, threads cost more than they save."""
+
+
+def expected_statistics(
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    diagonal: bool = False,
+    spherical: bool = False,
+    common: bool = False,
+    n_threads: int | None = None,
+) -> SufficientStatistics:
+    """One E-step: the expected sufficient statistics of all rows, O(N K F) time, memory constant in N.
+
+    Parameters
+    ----------
+    observations : Observations
+    parameters : MixtureParameters
+        One mixture, in the standard coordinates of `observations`.
+    diagonal : bool
+        Whether covariances are diagonal, so that only the diagonal of S2 is wanted.
+    spherical : bool
+        Whether they are diagonal with one variance for all features, so that only the sum of that diagonal is.
+    common : bool
+        Whether components share one covariance, so that only the sum of S2 over components is wanted.
+    n_threads : int, optional
+        All available cores by default. The numbers do not depend on it.
+    """
+    noise = parameters.noise
+    # what the common form leaves out of the components' densities is not left out of the noise's
+    common = common and noise is None
+    moments = (_second_moments(observations, diagonal), observations.total_weight) if common else None
+    if noise is not None:
+        in_noise = (
+            background_density(observations, noise.background) + float(noise.log_weight) + observations.log_jacobian
+        )
+    form = choose_form(parameters, diagonal=diagonal, spherical=spherical, moments=moments)
+
+    def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
+        B = _load(observations, form, workspace, rows)
+        weights = observations.block_weights(rows)
+        if noise is None:
+            return form.expected_statistics(workspace, B, weights)
+        return form.expected_statistics(workspace, B, weights, in_noise[rows] if in_noise.ndim else float(in_noise))
+
+    def chunk_sums(blocks: list[slice], workspace: np.ndarray) -> tuple[float, np.ndarray]:
+        total, sums = one_block(blocks[0], workspace)
+        for rows in blocks[1:]:
+            log_likelihood, block_sums = one_block(rows, workspace)
+            total += log_likelihood
+            sums += block_sums
+        return total, sums
+
+    results = _over_chunks(chunk_sums, observations, form, n_threads)
+    log_likelihood = sum(result[0] for result in results)
+    sums = results[0][1]
+    for _, more in results[1:]:
+        sums += more
+    N, S1, S2 = form.unpack(sums)
+    if isinstance(form, CommonForm):
+        log_likelihood += form.shared_log_likelihood
+    log_likelihood -= observations.total_weight * observations.log_jacobian
+    expected = 0.0 if noise is None else max(0.0, observations.total_weight - float(N.sum()))
+    return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, expected)
+
+
+_INSIDE: WeakKeyDictionary[Observations, tuple[Background, np.ndarray]] = WeakKeyDictionary()
+
+
+def background_density(observations: Observations, background: Background) -> np.ndarray:
+    """Log density of a background at each of complete rows, in the units of the data.
+
+    Returns
+    -------
+    () or (N,) float64
+        One number where all rows are inside, which is what rows that it was made from are; looked at once for the
+        life of the observations. Minus infinity outside.
+    """
+    known = _INSIDE.get(observations)
+    if known is None or known[0] is not background:
+        inside = np.empty(observations.n_rows, dtype=bool)
+        for rows in row_slices(observations.n_rows, MOST_BLOCK_ROWS):
+            inside[rows] = background.contains(observations.values[rows])
+        density = np.where(np.True_ if inside.all() else inside, -background.log_volume, -np.inf)
+        known = _INSIDE[observations] = (background, density)
+    return known[1]
+
+
+_MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()
+
+
+def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:
+    """sum_n w_n y_n y_n^T in standard coordinates, or its diagonal: one pass for the life of the observations."""
+    known = _MOMENTS.setdefault(observations, {})
+    if diagonal not in known:
+        D = observations.n_features
+        eye = np.eye(D)[None]
+        anything = MixtureParameters(np.ones(1), np.zeros((1, D)), eye, eye)
+        known[diagonal] = expected_statistics(observations, anything, diagonal=diagonal).S2[0]
+    return known[diagonal]
+
+
+def for_each_block(
+    function: Callable[[slice, np.ndarray], None],
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    n_threads: int | None = None,
+) -> None:
+    """Call `function(rows, log_joint)` on every block, from several threads.
+
+    Parameters
+    ----------
+    function : callable
+        Receives the slice of rows and log weights_k + log N(x_n | mu_k, Sigma_k), (..., K, B), in the units of the
+        data: leading dimensions are those of `parameters`. With noise it is (..., K + 1, B), the noise last. It may
+        overwrite the array, must not keep it, and writes what it makes of it where no other block writes.
+    parameters : MixtureParameters
+        In the units of the data; leading batch dimensions are allowed.
+    """
+    form = choose_form(observations.to_standard(parameters))
+    assert not isinstance(form, CommonForm), "it needs the moments, and has no density of one component alone"
+    log_jacobian = observations.log_jacobian
+    noise = parameters.noise
+    if noise is not None:
+        density = background_density(observations, noise.background)
+
+    def chunk(blocks: list[slice], workspace: np.ndarray) -> None:
+        for rows in blocks:
+            log_joint = form.log_joint(workspace, _load(observations, form, workspace, rows))
+            log_joint -= log_jacobian
+            if noise is not None:
+                log_joint = with_noise(log_joint, noise, density[rows] if density.ndim else density)
+            function(rows, log_joint)
+
+    _over_chunks(chunk, observations, form, n_threads)
+
+
+def with_noise(log_joint: np.ndarray, noise: Noise, density: np.ndarray) -> np.ndarray:
+    """Log joint densities (..., K, B) with those of the noise after them, (..., K + 1, B)."""
+    *batch, K, B = log_joint.shape
+    whole = np.empty((*batch, K + 1, B))
+    whole[..., :K, :] = log_joint
+    whole[..., K, :] = noise.log_weight[..., None] + density
+    return whole
+
+
+def _load(observations: Observations, form: Form | CommonForm, workspace: np.ndarray, rows: slice) -> int:
+    """Put the rows, standardised, where the form wants them; how many they are."""
+    B = rows.stop - rows.start
+    observations.standard_block(rows, form.standard_rows(workspace, B))
+    return B
+
+
+def _over_chunks[T](
+    function: Callable[[list[slice], np.ndarray], T],
+    observations: Observations,
+    form: Form | CommonForm,
+    n_threads: int | None,
+) -> list[T]:
+    """Results of `function(blocks, workspace)` for each chunk of consecutive blocks, in order."""
+    floats_per_row = len(form.workspace(1))
+    block_rows = max(64, min(MOST_BLOCK_ROWS, BLOCK_FLOATS // floats_per_row))
+    chunks = _chunks(observations.n_rows, block_rows)
+    if len(chunks) == 1 or observations.n_rows * floats_per_row < THREAD_FLOATS:
+        n_threads = 1
+    n_threads = min(available_cores() if n_threads is None else n_threads, len(chunks))
+    results: list[T | None] = [None] * len(chunks)
+    positions = itertools.count()
+
+    def work() -> None:
+        workspace = form.workspace(min(block_rows, observations.n_rows))
+        while (position := next(positions)) < len(chunks):
+            results[position] = function(chunks[position], workspace)
+
+    with single_threaded_blas():
+        others = [pool(n_threads).submit(work) for _ in range(n_threads - 1)]
+        work()
+        for other in others:
+            other.result()
+    return results  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=16)
+def _chunks(n_rows: int, block_rows: int) -> list[list[slice]]:
+    """Chunks of nearly equal length, each a list of nearly equal blocks."""
+    n_chunks = min(MOST_CHUNKS, -(-n_rows // block_rows))
+    edges = [n_rows * c // n_chunks for c in range(n_chunks + 1)]
+    chunks = []
+    for start, stop in itertools.pairwise(edges):
+        n_blocks = -(-(stop - start) // block_rows)
+        cuts = [start + (stop - start) * b // n_blocks for b in range(n_blocks + 1)]
+        chunks.append([slice(a, b) for a, b in itertools.pairwise(cuts)])
+    return chunks

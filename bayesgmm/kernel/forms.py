@@ -1,0 +1,78 @@
+"""The two verbs of the kernel on one block of rows, in the form that the conditioning asks for.
+
+A *form* turns parameters into coefficients once per pass, then answers for each block: `log_joint`, the log of
+weights_k N(y | mu_k, Sigma_k), and `expected_statistics`, the sums the E-step makes of it. May import NumPy only.
+"""
+
+import numpy as np
+
+from bayesgmm.kernel.common import CommonForm
+from bayesgmm.kernel.natural import NaturalForm, precisions
+from bayesgmm.kernel.residual import ResidualForm
+from bayesgmm.mixture.parameters import MixtureParameters
+
+LARGEST_CONDITION = 1e6
+"""Largest sum_ij |P_ij| m_i m_j for which the natural form runs: it loses about eps times that number."""
+
+Form = NaturalForm | ResidualForm
+
+
+def condition(parameters: MixtureParameters) -> float:
+    """Largest term of the natural form's quadratic, max over components: (rho_k)^2 or more.
+
+    With m_i = |mu_i| + 3 sd_i, the place furthest from the origin where component k still has rows of its own, the
+    quadratic y^T P y is a sum of terms as large as sum_ij |P_ij| m_i m_j, of which rounding loses a fraction eps.
+    For a component at distance rho (in its own standard deviations) from the origin this is about rho^2; correlation
+    makes it larger, which |U^T mu| alone would miss.
+    """
+    return _condition(parameters, precisions(parameters))
+
+
+def _condition(parameters: MixtureParameters, precision: np.ndarray) -> float:
+    reach = np.sqrt(parameters.covariances.diagonal(axis1=-2, axis2=-1))
+    reach *= 3.0
+    reach += np.abs(parameters.means)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(((np.abs(precision) @ reach[..., None])[..., 0] * reach).sum(axis=-1).max())
+
+
+def choose_form(
+    parameters: MixtureParameters,
+    *,
+    diagonal: bool = False,
+    spherical: bool = False,
+    moments: tuple[np.ndarray, float] | None = None,
+) -> Form | CommonForm:
+    """Return the natural form (two matrix products), or the residual form where the natural one would lose digits.
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        In standard coordinates; leading batch dimensions are allowed.
+    diagonal : bool
+        Whether all covariances are diagonal, so that features y_i y_j with i != j are not needed.
+    spherical : bool
+        Whether, as well, each component has one variance for all features, so that their squares are needed as a sum.
+    moments : tuple of (D, D) or (D,) float64 and float, optional
+        Second moments of all rows and the sum of their weights, where of the components' second moments only the sum
+        is wanted: the common form then runs in place of the natural one, if one covariance is what they share.
+    """
+    precision = precisions(parameters)
+    if _condition(parameters, precision) > LARGEST_CONDITION:
+        return ResidualForm(parameters, diagonal)
+    U = parameters.precision_cholesky
+    if moments is not None and bool((U == U[:1]).all()):
+        return CommonForm(parameters, *moments)
+    if spherical:
+        spherical = is_spherical(parameters)
+    return NaturalForm(parameters, diagonal=diagonal, spherical=spherical, precision=precision)
+
+
+def is_spherical(parameters: MixtureParameters) -> bool:
+    """Whether every covariance is a number times the identity, to the last digit."""
+    U = parameters.precision_cholesky
+    diagonal = U.diagonal(axis1=-2, axis2=-1)
+    return np.count_nonzero(U) == diagonal.size and bool((diagonal == diagonal[..., :1]).all())
+
+
+__all__ = ["LARGEST_CONDITION", "CommonForm", "Form", "NaturalForm", "ResidualForm", "choose_form", "condition"]

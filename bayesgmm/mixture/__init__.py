@@ -1,0 +1,1 @@
+"""A mixture as numbers, and what follows from them by formula alone."""

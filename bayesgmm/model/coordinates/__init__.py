@@ -1,0 +1,1 @@
+"""Unconstrained coordinates of covariance matrices, with their densities."""

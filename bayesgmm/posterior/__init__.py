@@ -1,0 +1,1 @@
+"""Draws of the posterior, their DataTree, their chains, modes and labels."""

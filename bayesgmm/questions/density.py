@@ -1,0 +1,305 @@
+"""The density that a fit or a posterior gives to points or on a grid, with a band."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from bayesgmm.data.observations import Observations, as_new_observations
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.kernel.over_draws import sweep_blocks
+from bayesgmm.kernel.passes import for_each_block, map_rows
+from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.mixture.conditioning import positions, quantile
+from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.posterior.datatree import FEATURE, OBS, MixtureView, view
+from bayesgmm.posterior.intervals import COMPILED_FROM, check_ci_prob, equal_tailed, interval
+from bayesgmm.tools.progress import progress
+
+NAMES = ("density", "density_lower", "density_upper")
+
+MOST_ERRORS = 200
+"""Rows whose errors are averaged over, spread evenly over the table."""
+
+
+def density(
+    dt: "xr.DataTree | GaussianMixture",
+    points: Any,
+    *,
+    ci_prob: float | None = None,
+    intervals: bool = True,
+    progressbar: bool = True,
+    measurement_errors: Any = None,
+) -> xr.Dataset:
+    """Density of points under the mixture: posterior mean and pointwise interval.
+
+    The posterior mean of p(x | parameters) is the posterior predictive density of a new row at x, be it of a component
+    or of noise. Time is O(S M K D^2); memory, the result and a few blocks.
+
+    Parameters
+    ----------
+    dt : DataTree or GaussianMixture
+        A posterior, or a maximum-likelihood fit (then there is no interval).
+    points : table or dict
+        (M, D) points in the units of the data; or a grid, as one array of coordinates for each feature,
+        ``{"waiting": [50, 60, 70], ...}``, such as `grid_axes` makes. A grid over some of the features asks for their
+        marginal density.
+    ci_prob : float, optional
+        Probability of the interval; ``az.rcParams["stats.ci_prob"]`` by default.
+    intervals : bool
+        Whether to find the interval, which takes most of the time.
+    progressbar : bool
+        Whether to show progress on a terminal.
+    measurement_errors : array or True, optional
+        Variances of errors with which the points are measured, in squared units: the density is then that of measured
+        values, each component with the covariance Sigma_k + E. As for `GaussianMixture.fit`: of each feature, (D,); for
+        each point, (M, D); or covariances (M, D, D). True: errors as the rows of the posterior have them, on average
+        over at most 200 of the rows. Without, the density of the underlying values.
+
+    Returns
+    -------
+    Dataset
+        ``density``, ``density_lower``, ``density_upper``, per unit of volume of the data. Over obs_id (the points),
+        with the points themselves as ``point`` (obs_id, feature); on a grid, over its features.
+
+    Raises
+    ------
+    ValueError
+        When the points are not of these features, or a value is missing or infinite; for some of the features where
+        noise is uniform in a hull; where `measurement_errors` are no variances, or True and no row has any.
+    """
+    mixture = view(dt)
+    parameters, names = mixture.parameters, mixture.feature_names
+    axes = _axes(names, points) if isinstance(points, Mapping) else None
+    chosen = list(range(len(names)))
+    averaged = measurement_errors is True
+    errors = None if averaged or measurement_errors is False else measurement_errors
+    if axes is not None:
+        chosen = positions(names, list(axes))
+        names = tuple(names[j] for j in chosen)
+        parameters = parameters if chosen == list(range(parameters.n_features)) else parameters.marginal(chosen)
+        points = np.stack(np.meshgrid(*axes.values(), indexing="ij"), axis=-1).reshape(-1, len(axes))
+        errors = None if errors is None else _of_features(np.asarray(errors), chosen)
+    observations = as_new_observations(points, parameters, names, errors=errors)
+    if observations.missing is not None:
+        raise ValueError(
+            f"the points have missing values in {observations.name_rows(observations.missing.any(axis=1))}: a point "
+            "has a density over all of its features; for a density over some of them, take their `marginal`."
+        )
+    prob = check_ci_prob(ci_prob) if mixture.has_draws and intervals else None
+    if averaged:
+        values = _as_measured(observations, parameters, _some_errors(mixture, chosen), prob)
+    else:
+        values = _summaries(observations, parameters, prob, progressbar)
+    kept = zip(NAMES[: len(values)], values, strict=True)
+    if axes is not None:
+        shape = tuple(map(len, axes.values()))
+        result = xr.Dataset(
+            {name: (names, row.reshape(shape)) for name, row in kept}, dict(zip(names, axes.values(), strict=True))
+        )
+        for name in names:
+            result[name].attrs["units"] = mixture.units[mixture.feature_names.index(name)]
+    else:
+        result = xr.Dataset(
+            {name: (OBS, row) for name, row in kept},
+            coords={OBS: np.arange(observations.n_rows), FEATURE: list(names)},
+        )
+        result["point"] = ((OBS, FEATURE), np.asarray(observations.values, dtype=np.float64))
+    if prob is not None:
+        result.attrs["ci_prob"] = prob
+    return result
+
+
+def grid_axes(
+    dt: "xr.DataTree | GaussianMixture",
+    features: str | int | Sequence[Any] | None = None,
+    n_points: int = 200,
+    *,
+    tail: float = 1e-4,
+) -> dict[str, np.ndarray]:
+    """Lay an even grid for `density` that reaches well into the tails.
+
+    Parameters
+    ----------
+    dt : DataTree or GaussianMixture
+    features : str, int or sequence of them, optional
+        Names or positions; all by default (a grid of D features has n_points^D points).
+    n_points : int
+        Coordinates along each feature, at least 2.
+    tail : float
+        The grid of each feature runs from its `tail` to its (1 - `tail`) quantile, the furthest of all draws; where
+        noise is uniform in a hull, from the quantiles of the components or the edge of the hull, the further of them.
+
+    Returns
+    -------
+    dict of (n_points,) float64
+        By feature, in the units of the data.
+
+    Raises
+    ------
+    ValueError
+        When a feature is unknown, or a number out of range.
+
+    Examples
+    --------
+    >>> import bayesgmm as bg
+    >>> gm = bg.GaussianMixture(2, random_state=0).fit(bg.load_dataset("faithful"))
+    >>> surface = bg.density(gm, bg.grid_axes(gm, n_points=100))["density"]
+    >>> round(surface.integrate(["eruptions", "waiting"]).item(), 2)
+    1.0
+    """
+    mixture = view(dt)
+    names = mixture.feature_names
+    if int(n_points) != n_points or n_points < 2:
+        raise ValueError(f"`n_points` must be an integer of at least 2; received {n_points!r}.")
+    if not 0 < tail < 0.5:
+        raise ValueError(f"`tail` must be strictly between 0 and 0.5; received {tail!r}.")
+    asked = [features] if isinstance(features, str | int) else features
+    chosen = range(len(names)) if asked is None else positions(names, list(asked))
+    axes = {}
+    parameters, noise = mixture.parameters, mixture.parameters.noise
+    # a hull has no density of one feature, and an extent all the same
+    hull = noise.background if noise is not None and noise.background.facets is not None else None
+    clusters = parameters if hull is None else replace(parameters, noise=None)
+    for j in chosen:
+        ends = quantile(clusters.marginal([j]), np.array([tail, 1 - tail]))
+        low, high = ends[:, 0].min(), ends[:, 1].max()
+        if hull is not None:
+            low, high = min(low, hull.lower[j]), max(high, hull.upper[j])
+        axes[names[j]] = np.linspace(low, high, int(n_points))
+    return axes
+
+
+def log_density_draws(dt: "xr.DataTree | GaussianMixture", points: Any) -> np.ndarray:
+    """Log density of points in every draw, one by one.
+
+    Parameters
+    ----------
+    dt : DataTree or GaussianMixture
+    points : table
+        (M, D) points in the units of the data.
+
+    Returns
+    -------
+    (S, M) float64
+        Natural logarithm of p(x_m | parameters_s), chains one after another; S = 1 for a fit.
+    """
+    mixture = view(dt)
+    rows = as_new_observations(points, mixture.parameters, mixture.feature_names)
+    S = mixture.parameters.batch_shape
+    return map_rows(lambda log_joint: normalise(log_joint).T, rows, mixture.parameters, trailing=S).T
+
+
+def _summaries(
+    observations: Observations, parameters: MixtureParameters, prob: float | None, progressbar: bool
+) -> np.ndarray:
+    """Mean, and the interval where one is asked for: (3, M) or (1, M)."""
+    (S, K), N = parameters.weights.shape, observations.n_rows
+    out = np.empty((1 if prob is None else 3, N))
+    compiled = S > 1 and float(S) * K * N >= COMPILED_FROM and (prob is None or equal_tailed())
+    with progress("density at points", N, show=progressbar) as advance:
+
+        def plain(rows: slice | np.ndarray, log_joint: np.ndarray) -> None:
+            B = log_joint.shape[-1]
+            if S == 1:
+                out[:, rows] = np.exp(normalise(log_joint))
+            else:
+                # no largest term to take out first: a density that overflows would need a variance below 1e-300
+                np.exp(log_joint, out=log_joint)
+                if prob is None:
+                    out[0, rows] = np.full(log_joint.size // B, 1.0 / S) @ log_joint.reshape(-1, B)
+                else:
+                    # component by component: several times faster than a sum over the middle axis
+                    values = log_joint[:, 0].copy()
+                    for k in range(1, log_joint.shape[1]):
+                        values += log_joint[:, k]
+                    out[0, rows] = np.full(S, 1.0 / S) @ values
+                    out[1:, rows] = interval(values, prob)
+            advance(B)
+
+        def fast(rows: slice | np.ndarray, eta: np.ndarray, features: np.ndarray, log_joint: np.ndarray) -> None:
+            from bayesgmm.kernel.compiled import over_draws as draws
+
+            block = np.empty((len(out), features.shape[1] or log_joint.shape[2]))
+            tail = 0.0 if prob is None else (1 - prob) / 2
+            draws.densities(eta, features, log_joint, S, tail, 1 - tail, block)
+            out[:, rows] = block
+            advance(block.shape[1])
+
+        if compiled:
+            sweep_blocks(fast, observations, parameters)
+        else:
+            for_each_block(plain, observations, parameters)
+    return out
+
+
+def _of_features(errors: np.ndarray, chosen: list[int]) -> np.ndarray:
+    """Errors of some features: variances along the last axis, or covariances in the last two."""
+    return errors[:, chosen][:, :, chosen] if errors.ndim == 3 else errors[..., chosen]
+
+
+def _some_errors(mixture: MixtureView, chosen: list[int]) -> list[tuple[np.ndarray, float]]:
+    """Distinct errors of the rows that were fitted and the share of rows that have each, of `MOST_ERRORS` rows at most.
+
+    Raises
+    ------
+    ValueError
+        When they are kept without any.
+    """
+    rows = mixture.observations
+    if rows is None or rows.errors is None:
+        raise ValueError(
+            "`measurement_errors` is True, and the rows that were fitted are kept without any: pass the variances of "
+            "the errors, or fit with `errors`."
+        )
+    seen = np.arange(rows.n_rows) if rows.missing is None else np.flatnonzero(~rows.missing[:, chosen].any(axis=1))
+    if len(seen) > MOST_ERRORS:
+        seen = seen[np.linspace(0, len(seen) - 1, MOST_ERRORS).round().astype(int)]
+    weights = np.ones(len(seen)) if rows.weights is None else rows.weights[seen]
+    distinct, which = np.unique(_of_features(rows.errors[seen], chosen), axis=0, return_inverse=True)
+    shares = np.bincount(which.ravel(), weights, len(distinct)) / weights.sum()
+    return list(zip(distinct, shares.tolist(), strict=True))
+
+
+def _as_measured(
+    observations: Observations,
+    parameters: MixtureParameters,
+    errors: list[tuple[np.ndarray, float]],
+    prob: float | None,
+) -> np.ndarray:
+    """Mean, and the interval where one is asked for, of the density blurred by errors, averaged over these."""
+    S, M = parameters.batch_shape[0], observations.n_rows
+    values = np.zeros((S, M))
+    for error, share in errors:
+        blurred = (
+            replace(observations, errors=np.broadcast_to(error, (M, *error.shape)).copy()) if error.any() else None
+        )
+        rows = observations if blurred is None else blurred
+        values += share * np.exp(map_rows(lambda log_joint: normalise(log_joint).T, rows, parameters, trailing=(S,)).T)
+    mean = values.mean(axis=0)[None]
+    return mean if prob is None else np.concatenate([mean, np.stack(interval(values, prob))])
+
+
+def _axes(names: tuple[str, ...], points: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    """Coordinates of a grid by name.
+
+    Raises
+    ------
+    ValueError
+        Naming the feature whose coordinates are no list of finite numbers.
+    """
+    chosen = positions(names, list(points))
+    axes = {}
+    for j, given in zip(chosen, points.values(), strict=True):
+        try:
+            axis = np.atleast_1d(np.asarray(given, dtype=np.float64))
+        except (TypeError, ValueError):
+            axis = np.empty(0)
+        if axis.ndim != 1 or not len(axis) or not np.isfinite(axis).all():
+            raise ValueError(f"the grid of {names[j]!r} must be one or more finite numbers; received {given!r}.")
+        if names[j] in NAMES:
+            raise ValueError(f"a feature named {names[j]!r} cannot be an axis of a grid: pass points as a table.")
+        axes[names[j]] = axis
+    return axes

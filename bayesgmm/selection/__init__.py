@@ -1,0 +1,1 @@
+"""Which model, and how many components."""

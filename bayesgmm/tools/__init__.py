@@ -1,0 +1,1 @@
+"""Threads, progress, clock, whole-or-not files: what knows nothing of mixtures."""

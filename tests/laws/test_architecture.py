@@ -1,0 +1,190 @@
+"""The shape of the code: fourteen rooms in one line, imports one way, heavy libraries in their place, short files."""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "bayesgmm"
+
+ROOMS = (
+    "tools",
+    "mixture",
+    "data",
+    "sampler",
+    "kernel",
+    "em",
+    "priors",
+    "model",
+    "posterior",
+    "questions",
+    "diagnostics",
+    "selection",
+    "plots",
+    "cli",
+)
+"""A room imports from those before it, never from one after it."""
+
+MOST_LINES, MOST_LINES_OF_A_ROOM = 400, 4500
+
+MAKES_MACHINE_CODE = {"bayesgmm.tools.compiled", "bayesgmm.kernel.compiled.arithmetic"}
+"""Where LLVM is spoken to directly: symbols that other code calls, and the bits of a double."""
+
+HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "arviz_plots"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Name, dotted and in full, and file, of every module."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imports(name: str, *, at_head: bool = False) -> frozenset[str]:
+    """Every module that a module imports, in full: at its head, or inside functions too."""
+    tree = ast.parse(modules()[name].read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for node in tree.body if at_head else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {member if member in modules() else str(node.module) for member in members}
+    return frozenset(found)
+
+
+def room(name: str) -> str:
+    """Room of one of our modules, empty for the package itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def in_rooms() -> list[str]:
+    return [name for name in modules() if room(name)]
+
+
+def outside(name: str) -> set[str]:
+    """Libraries that a module imports."""
+    return {found.split(".")[0] for found in imports(name)} - {"bayesgmm"}
+
+
+def test_the_rooms_are_these_fourteen():
+    assert len(ROOMS) == 14
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(ROOMS)
+    assert [path.name for path in PACKAGE.glob("*.py")] == ["__init__.py"]
+
+
+def test_a_room_says_in_one_sentence_what_it_is():
+    for name in ROOMS:
+        tree = ast.parse((PACKAGE / name / "__init__.py").read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), name
+        if name != "priors":  # `bg.priors` is a namespace for users: it names what they make priors of
+            assert len(tree.body) == 1, f"bayesgmm/{name}/__init__.py holds more than its docstring"
+
+
+def test_imports_point_one_way():
+    wrong = [
+        f"{name} imports {found}"
+        for name in in_rooms()
+        for found in imports(name)
+        if found.startswith("bayesgmm.") and ROOMS.index(room(found)) > ROOMS.index(room(name))
+    ]
+    assert wrong == []
+
+
+def test_there_is_no_circle_of_imports():
+    graph = {name: {found for found in imports(name) if found in modules() and found != name} for name in in_rooms()}
+    circles: list[str] = []
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            circles.append(" -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for found in sorted(graph[name]):
+                visit(found, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+    assert circles == []
+
+
+def test_modules_name_each_other_in_full():
+    """The names of the package itself are for users: they are loaded lazily."""
+    assert [name for name in in_rooms() if "bayesgmm" in imports(name)] == []
+
+
+def test_heavy_libraries_stay_above_the_solver():
+    allowed = {"sampler", *ROOMS[ROOMS.index("model") :]}
+    wrong = {name: outside(name) & HEAVY for name in in_rooms() if room(name) not in allowed}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_only_two_rooms_know_the_compilers():
+    wrong = {
+        name: outside(name) & {"pytensor", "nutpie", "llvmlite"}
+        for name in in_rooms()
+        if room(name) not in ("sampler", "model") and name not in MAKES_MACHINE_CODE
+    }
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_numba_is_where_code_is_compiled():
+    allowed = ("bayesgmm.kernel.compiled.", "bayesgmm.sampler.", "bayesgmm.model.", "bayesgmm.tools.compiled")
+    assert [name for name in in_rooms() if "numba" in outside(name) and not name.startswith(allowed)] == []
+
+
+def test_the_kernel_and_the_families_are_numpy_and_lapack():
+    allowed = {*sys.stdlib_module_names, "numpy", "scipy", "threadpoolctl"}
+    for name in in_rooms():
+        if name.startswith("bayesgmm.kernel.compiled"):
+            continue
+        if room(name) == "kernel" or name.startswith("bayesgmm.em.families"):
+            assert outside(name) <= allowed, name
+
+
+def test_only_plots_draw_and_nothing_distributes():
+    for name in in_rooms():
+        if room(name) != "plots":
+            assert not outside(name) & {"arviz_plots", "matplotlib"}, name
+        assert "dask" not in outside(name), name
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_no_file_is_too_long():
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+    assert {str(path.relative_to(ROOT)): lines(path) for path in files if lines(path) > MOST_LINES} == {}
+
+
+def test_no_room_is_too_large():
+    sizes = {name: sum(map(lines, (PACKAGE / name).rglob("*.py"))) for name in ROOMS}
+    assert {name: size for name, size in sizes.items() if size > MOST_LINES_OF_A_ROOM} == {}
+
+
+def test_the_first_line_says_what_a_module_is():
+    for name, path in modules().items():
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert docstring and docstring.splitlines()[0].endswith((".", ":", "?")), name
+
+
+def test_tests_mirror_the_package():
+    """A reader finds the module by taking `test_` away, or the folder where there is no such file."""
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        parts = path.relative_to(ROOT / "tests").with_suffix("").parts
+        if parts[0] in ("calibration", "benchmarks", "laws", "documents"):
+            continue
+        folder = PACKAGE.joinpath(*parts[:-1])
+        name = parts[-1].removeprefix("test_")
+        if not ((folder / f"{name}.py").exists() or (folder / name).is_dir() or folder.name == name):
+            wrong.append(str(path.relative_to(ROOT)))
+    assert wrong == []
