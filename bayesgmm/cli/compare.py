@@ -104,8 +104,8 @@ def compare(
     """Compare models by EM."""
     screen = new_screen(quiet)
     with bad_input():
+        from bayesgmm.cli.files import prepare_file, write_csv
         from bayesgmm.data.background import background_of
-        from bayesgmm.data.files import prepare_file, write_csv
         from bayesgmm.em.families import check_dimension, covariance_family
 
         counts = parse_components(components)
@@ -231,7 +231,7 @@ def _draw(
         return
     # no window is opened, so no toolkit need be found; before anything imports matplotlib
     os.environ.setdefault("MPLBACKEND", "agg")
-    from bayesgmm.plots import plot_compare
+    from bayesgmm.plots.compare import plot_compare
     from bayesgmm.tools.atomic import replacing
 
     with replacing(plot) as temporary:

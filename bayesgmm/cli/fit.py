@@ -80,8 +80,8 @@ def demo(
     """Fit the embedded Old Faithful data."""
     screen = new_screen(quiet)
     with bad_input():
+        from bayesgmm.cli.files import prepare_folder
         from bayesgmm.data.datasets import load_dataset
-        from bayesgmm.data.files import prepare_folder
         from bayesgmm.data.observations import as_observations
 
         data = load_dataset("faithful")
@@ -120,8 +120,8 @@ def fit(
     """Fit a table from a file."""
     screen = new_screen(quiet)
     with bad_input():
+        from bayesgmm.cli.files import prepare_folder
         from bayesgmm.data.background import background_of
-        from bayesgmm.data.files import prepare_folder
         from bayesgmm.em.families import covariance_family
 
         counts = parse_components(components)

@@ -56,11 +56,11 @@ def generate(
     """Generate data from a posterior."""
     screen = new_screen(quiet)
     with bad_input():
-        from bayesgmm.data.files import prepare_file, read_posterior, write_csv
+        from bayesgmm.cli.files import prepare_file, read_posterior, write_csv
 
         known = parse_numbers(given, "--given")
         source = read_posterior(posterior)
-        from bayesgmm.cli.analysis import generated_frame
+        from bayesgmm.cli.frames import generated_frame
         from bayesgmm.posterior.datatree import view
 
         view(source)

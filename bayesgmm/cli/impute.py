@@ -46,13 +46,13 @@ def impute(
     """Fill in missing values."""
     screen = new_screen(quiet)
     with bad_input():
-        from bayesgmm.data.files import prepare_file, read_posterior, write_csv
+        from bayesgmm.cli.files import prepare_file, read_posterior, write_csv
 
         source = read_posterior(posterior)
         for path in (out, cells):
             if path is not None:
                 prepare_file(path)
-        from bayesgmm.cli.analysis import cells_frame, completed_frame
+        from bayesgmm.cli.frames import cells_frame, completed_frame
         from bayesgmm.questions.impute import impute as draw_values
 
         imputed = draw_values(source, n_draws=max(1000, tables or 0), random_seed=seed)

@@ -88,8 +88,7 @@ def read_rows(
 ) -> "Observations":
     """Read a table, check it against the numbers of components, and say what it is."""
     from bayesgmm.data.files import read_observations
-    from bayesgmm.data.observations import check_components
-    from bayesgmm.em.starts.completed import check_known_labels
+    from bayesgmm.em.task import check_components, check_known_labels
 
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     if names == []:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bayesgmm.data.observations import Observations
+from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations, row_slices
 from bayesgmm.mixture.noise import Background, BackgroundError
 
 _MADE: WeakKeyDictionary[Observations, dict[str, Background]] = WeakKeyDictionary()
@@ -102,3 +102,25 @@ def _check_overlap(background: Background, observations: Observations) -> None:
             f"no row is inside the edges that `noise` gives feature {observations.feature_names[j]!r}, {lower[j]:g} to "
             f"{upper[j]:g}: give them in the units of the data, in the order of its columns."
         )
+
+
+_INSIDE: WeakKeyDictionary[Observations, tuple[Background, np.ndarray]] = WeakKeyDictionary()
+
+
+def background_density(observations: Observations, background: Background) -> np.ndarray:
+    """Log density of a background at each of complete rows, in the units of the data.
+
+    Returns
+    -------
+    () or (N,) float64
+        One number where all rows are inside, which is what rows that it was made from are; looked at once for the
+        life of the observations. Minus infinity outside.
+    """
+    known = _INSIDE.get(observations)
+    if known is None or known[0] is not background:
+        inside = np.empty(observations.n_rows, dtype=bool)
+        for rows in row_slices(observations.n_rows, MOST_BLOCK_ROWS):
+            inside[rows] = background.contains(observations.values[rows])
+        density = np.where(np.True_ if inside.all() else inside, -background.log_volume, -np.inf)
+        known = _INSIDE[observations] = (background, density)
+    return known[1]

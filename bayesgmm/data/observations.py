@@ -290,34 +290,6 @@ def as_new_observations(
     )
 
 
-def check_components(observations: Observations, n_components: int) -> None:
-    """Refuse more components than there are distinct rows.
-
-    Raises
-    ------
-    DataError
-        With the number of distinct rows.
-    """
-    present = None if observations.weights is None else observations.weights > 0
-    n_rows = observations.n_rows if present is None else int(present.sum())
-    if n_rows < n_components:
-        raise DataError(
-            f"n_components={n_components} needs at least {n_components} rows; "
-            f"received n_samples = {n_rows}: lower `n_components` or add rows."
-        )
-    distinct: set[bytes] = set()
-    for rows in row_slices(observations.n_rows, 256):
-        # +0.0 makes -0.0 and 0.0 the same bytes
-        block = observations.values[rows] if present is None else observations.values[rows][present[rows]]
-        distinct.update(row.tobytes() for row in np.ascontiguousarray(block + 0.0))
-        if len(distinct) >= n_components:
-            return
-    raise DataError(
-        f"n_components={n_components}, but the data has only {len(distinct)} distinct rows: "
-        f"use n_components <= {len(distinct)}."
-    )
-
-
 def _check_within_reach(
     values: np.ndarray, shift: np.ndarray, scale: float, names: tuple[str, ...], row_labels: pd.Index
 ) -> None:
@@ -345,3 +317,16 @@ def _check_features(names: tuple[str, ...], expected: tuple[str, ...], *, named:
             f"the columns are {list(names)}, but the mixture was fitted to {list(expected)}: "
             "pass the same columns in the same order."
         )
+
+
+def known_components(observations: Observations) -> tuple[int, ...]:
+    """Components that some row which counts is known to be of: they cannot exchange their labels."""
+    labels = observations.known_labels
+    if labels is None:
+        return ()
+    counted = labels if observations.weights is None else labels[observations.weights > 0]
+    return tuple(int(k) for k in np.unique(counted) if k >= 0)
+
+
+MOST_BLOCK_ROWS = 8192
+"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""

@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.samples import some_rows
 from bayesgmm.diagnostics import findings
 from bayesgmm.diagnostics.result import Diagnosis
 from bayesgmm.kernel.passes import map_rows
@@ -13,13 +14,7 @@ from bayesgmm.mixture.alignment import align, identifiability, separations
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import CHAIN, DRAW, fixed_labels, meta, posterior_parameters, view
 from bayesgmm.posterior.intervals import interval
-from bayesgmm.posterior.quantities import (
-    LabelFree,
-    label_free,
-    readable_parameters,
-    some_rows,
-    without_repetition,
-)
+from bayesgmm.posterior.quantities import LabelFree, label_free, readable_parameters, without_repetition
 
 MOST_ROWS = 10_000
 """Rows that the sums over rows look at; of more, this many are taken at even distances."""

@@ -12,14 +12,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from bayesgmm.data.background import background_of, check_noise
-from bayesgmm.data.observations import Observations, as_observations, check_components
+from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em import solver as em
 from bayesgmm.em.conjugate import conjugate_prior
 from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family
 from bayesgmm.em.fitted import FittedMixture, header, most_probable
+from bayesgmm.em.m_step import CollapseError
 from bayesgmm.em.search import search
-from bayesgmm.em.starts.completed import check_known_labels, completed, keep_known
+from bayesgmm.em.starts.completed import completed, keep_known
 from bayesgmm.em.starts.requested import Start
+from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.tools.threads import single_threaded_blas
@@ -201,7 +203,7 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
         ------
         DataError
             Naming the column or row that cannot be used.
-        em.CollapseError
+        CollapseError
             When a component loses its spread and `reg_covar` is 0; the component and its rows are named.
         """
         self._fit(as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels))
@@ -256,7 +258,7 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
                     prior=conjugate_prior(observations, self.n_components) if self.prior else None,
                     reached=reached,
                 )
-            except em.CollapseError as error:
+            except CollapseError as error:
                 raise self._with_rows(error, observations) from None
         self.n_starts_, self.n_starts_ended_, self.n_starts_at_best_ = found.n_starts, found.n_ended, found.n_at_best
         best = found.best
@@ -322,13 +324,13 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
             named = "; ".join(f"component {k}: {observations.name_rows(labels == k)}" for k in result.floored)
             warnings.warn(f"{result.status.value} {named}.", CollapseWarning, stacklevel=4)
 
-    def _with_rows(self, error: em.CollapseError, observations: Observations) -> em.CollapseError:
+    def _with_rows(self, error: CollapseError, observations: Observations) -> CollapseError:
         """Return the same error, naming the rows the component held when it was last whole."""
         if error.parameters is None:
             return error
         labels = most_probable(observations, observations.from_standard(error.parameters))
         rows = observations.name_rows(labels == error.component)
-        return em.CollapseError(
+        return CollapseError(
             f"{error} Its rows: {rows}. Use fewer components, another start, a simpler `covariance_type`, or a "
             "positive `reg_covar`.",
             error.component,

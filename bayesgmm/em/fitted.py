@@ -13,7 +13,8 @@ from bayesgmm.em.criteria import Criteria, criteria
 from bayesgmm.em.known import KnownMixture, closed_family
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.mixture.conditioning import condition, cumulative, given_values, positions, quantile
+from bayesgmm.mixture.conditioning import condition, cumulative, quantile
+from bayesgmm.mixture.features import given_values, positions
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows

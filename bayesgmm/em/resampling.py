@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from bayesgmm.data.checks import UNKNOWN
-from bayesgmm.data.observations import Observations, as_observations
-from bayesgmm.mixture.alignment import known_components
+from bayesgmm.data.observations import Observations, as_observations, known_components
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesgmm.data.background import background_density
 from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations, row_slices
-from bayesgmm.kernel.complete import background_density
-from bayesgmm.kernel.incomplete import Group, groups
+from bayesgmm.kernel.groups import Group, groups
 from bayesgmm.kernel.natural import pair_indices
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -10,6 +10,7 @@ from typing import Any
 from bayesgmm.data.observations import Observations
 from bayesgmm.em import solver as em
 from bayesgmm.em.families import CovarianceFamily
+from bayesgmm.em.m_step import CollapseError
 from bayesgmm.mixture.parameters import MixtureParameters
 
 SHORT_RUN = 30
@@ -68,7 +69,7 @@ def search(
 
     Raises
     ------
-    em.CollapseError
+    CollapseError
         When the only start collapses, or each of several does.
     """
     short = SHORT_RUN if settings.get("accelerated") else SHORT_RUN_PLAIN
@@ -77,7 +78,7 @@ def search(
     for start in starts:
         try:
             results.append(em.run(observations, start(), family, max_iter=first, **settings))
-        except em.CollapseError:
+        except CollapseError:
             if len(starts) == 1:
                 raise
     results.sort(key=lambda result: (not result.floored, result.objective), reverse=True)
@@ -85,12 +86,12 @@ def search(
     for result in results[:MOST_PROMISING]:
         try:
             ends.append(em.go_on(observations, result, family, max_iter=max_iter, **settings))
-        except em.CollapseError:
+        except CollapseError:
             continue
     # what converged within its short run needs no more to be known
     ends += [result for result in results[MOST_PROMISING:] if result.status is not em.Status.MAX_ITER]
     if not ends:
-        raise em.CollapseError(
+        raise CollapseError(
             f"every one of {len(starts)} starts collapsed: use fewer components, a simpler `covariance_type`, or a "
             "positive `reg_covar`.",
             0,

@@ -13,13 +13,11 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.em.acceleration import QuasiNewton
 from bayesgmm.em.conjugate import ConjugatePrior
 from bayesgmm.em.families import CovarianceFamily
+from bayesgmm.em.floor import above_floor, far_above_floor
+from bayesgmm.em.m_step import CollapseError, maximise
 from bayesgmm.kernel.passes import expected_statistics
 from bayesgmm.kernel.statistics import SufficientStatistics
-from bayesgmm.mixture.noise import Noise
-from bayesgmm.mixture.parameters import MixtureParameters, ParameterError, inverse_cholesky
-
-LEAST_WEIGHT = 1e-10
-"""A component expecting less than this share of one row keeps its place and shape: there is nothing to move it."""
+from bayesgmm.mixture.parameters import MixtureParameters
 
 
 class Status(Enum):
@@ -31,22 +29,6 @@ class Status(Enum):
         "EM converged with a component on the variance floor: it describes a few (nearly) equal rows, not a cluster. "
         "Use fewer components, another start, or a simpler `covariance_type`."
     )
-
-
-class CollapseError(ValueError):
-    """A component lost its spread and no floor holds it.
-
-    Attributes
-    ----------
-    component : int
-    parameters : MixtureParameters or None
-        The last whole mixture, in standard coordinates: its memberships name the rows.
-    """
-
-    def __init__(self, message: str, component: int, parameters: MixtureParameters | None = None) -> None:
-        super().__init__(message)
-        self.component = component
-        self.parameters = parameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,88 +75,6 @@ class EMResult:
         are too few rows for so many features altogether, for families that pool their scatter.
         """
         return self.status is Status.CONVERGED and bool((self.N > self.least_rows * (1 + 1e-9)).all())
-
-
-def maximise(
-    statistics: SufficientStatistics,
-    family: CovarianceFamily,
-    floor: np.ndarray,
-    previous: MixtureParameters | None = None,
-    frozen: frozenset[str] = frozenset(),
-    prior: ConjugatePrior | None = None,
-) -> tuple[MixtureParameters, tuple[int, ...]]:
-    """One M-step: the mixture of the family that fits the statistics best, and the components held by the floor.
-
-    Parameters
-    ----------
-    statistics : SufficientStatistics
-    family : CovarianceFamily
-    floor : (D,) float64
-        Smallest variance allowed, for each feature, in standard coordinates: covariances are kept at or above
-        diag(floor), in the sense of positive definite matrices. Zero means none.
-    previous : MixtureParameters, optional
-        Where an empty component stays, where what is frozen is taken from, and where iterative M-steps begin. Without
-        it EVE and VVE, whose maxima can be several, take the axes of the pooled scatter.
-    frozen : set of "weights", "means", "covariances"
-        Held as they are in `previous`; the others maximise given them. The share of noise is one of the weights.
-    prior : ConjugatePrior, optional
-        The maximum is then that of the posterior density.
-
-    Raises
-    ------
-    CollapseError
-        When a covariance is singular and `floor` is zero.
-    """
-    N = statistics.N
-    empty = N < LEAST_WEIGHT
-    safe_N = np.where(empty, 1.0, N)
-    means = statistics.S1 / safe_N[:, None] if prior is None else prior.means(N, statistics.S1)
-    if empty.any() and prior is None:
-        if previous is None:
-            k = int(np.argmax(empty))
-            raise CollapseError(f"component {k} has no rows in the given start.", k)
-        means = np.where(empty[:, None], previous.means, means)
-    clustered = float(N.sum())
-    weights = N / clustered if clustered > 0 or previous is None else previous.weights
-    noise = None if previous is None else previous.noise
-    if noise is not None and "weights" not in frozen:
-        share = statistics.noise / (statistics.noise + clustered)
-        share = share if prior is None else prior.noise_share(statistics.noise, clustered)
-        noise = Noise(np.asarray(share), noise.background)
-    if previous is not None:
-        weights = previous.weights if "weights" in frozen else weights
-        means = previous.means if "means" in frozen else means
-        if "covariances" in frozen:
-            return MixtureParameters(weights, means, previous.covariances, previous.precision_cholesky, noise), ()
-    scatter = statistics.scatter(means)
-    if prior is not None:
-        scatter, safe_N = prior.add_to(scatter, N, means, common=family.common)
-        empty = np.zeros(len(N), dtype=bool)
-    held: tuple[int, ...] = ()
-    if family.own_shape and floor.any():
-        # these families divide by the determinant of each scatter: the floor must hold before, not after
-        scatter, held = _scatter_above_floor(scatter, safe_N, floor)
-    covariances = family.maximise(scatter, safe_N, None if previous is None else previous.covariances)
-    if empty.any() and previous is not None:
-        covariances = np.where(empty[:, None, None], previous.covariances, covariances)
-    factors = _factors_above_floor(covariances, floor, family)
-    if factors is not None:
-        return MixtureParameters(weights, means, covariances, factors, noise), held
-    covariances, floored = _above_floor(covariances, floor)
-    floored = tuple(sorted({*held, *floored}))
-    try:
-        factors = inverse_cholesky(covariances)
-        singular = np.zeros(len(N), dtype=bool) if floor.any() else _only_rounding(means, covariances, factors)
-    except ParameterError:
-        factors, singular = covariances, np.array([not _positive_definite(matrix) for matrix in covariances])
-    if singular.any():
-        component = int(np.argmax(singular))
-        raise CollapseError(
-            f"component {component} collapsed: its covariance is singular (it expects {N[component]:.3g} rows).",
-            component,
-            previous,
-        )
-    return MixtureParameters(weights, means, covariances, factors, noise), floored
 
 
 def run(
@@ -262,8 +162,8 @@ def run(
             proposal = ahead.propose(parameters)
             if (
                 proposal is not None
-                and not _far_above_floor(proposal.precision_cholesky, floor)
-                and _above_floor(proposal.covariances, floor)[1]
+                and not far_above_floor(proposal.precision_cholesky, floor)
+                and above_floor(proposal.covariances, floor)[1]
             ):
                 ahead.refuse()
                 proposal = None
@@ -317,84 +217,3 @@ def go_on(observations: Observations, result: EMResult, family: CovarianceFamily
         return result
     more = run(observations, result.parameters, family, **{**settings, "max_iter": left, "reached": result.objective})
     return replace(more, log_likelihoods=np.concatenate([result.log_likelihoods, more.log_likelihoods]))
-
-
-def _factors_above_floor(covariances: np.ndarray, floor: np.ndarray, family: CovarianceFamily) -> np.ndarray | None:
-    """Factors U_k of the precisions where all covariances are seen at once to be above the floor, None where not."""
-    if not floor.any():
-        return None
-    if family.diagonal:
-        K, D = covariances.shape[:2]
-        variances = covariances.reshape(K, D * D)[:, :: D + 1]
-        if not (variances > 0).all():
-            return None
-        factors = np.zeros((K, D, D))
-        factors.reshape(K, D * D)[:, :: D + 1] = 1.0 / np.sqrt(variances)
-    else:
-        try:
-            # one factor serves a covariance that all components share
-            factors = inverse_cholesky(covariances[:1] if family.common else covariances)
-        except ParameterError:
-            return None
-        if family.common:
-            factors = np.repeat(factors, len(covariances), axis=0)
-    return factors if _far_above_floor(factors, floor) else None
-
-
-def _far_above_floor(factors: np.ndarray, floor: np.ndarray) -> bool:
-    """Whether sum_k tr(Sigma_k^-1) times the largest floor is below one: no eigenvalue of Sigma_k is then below it."""
-    return bool(np.vdot(factors, factors) * floor.max() < 1.0)
-
-
-def _above_floor(covariances: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Raise eigenvalues of diag(floor)^-1/2 Sigma diag(floor)^-1/2 to one; which components needed it.
-
-    Clipping leaves covariances above the floor untouched, so the optimum is the exact maximum of the likelihood;
-    adding a constant, the usual remedy, would move every fit.
-    """
-    if not floor.any():
-        return covariances, ()
-    root = np.sqrt(floor)
-    if covariances.shape[-1] == 1:
-        low = covariances[:, 0, 0] < floor[0]
-        return np.maximum(covariances, floor), tuple(int(k) for k in np.flatnonzero(low))
-    relative = covariances / (root[:, None] * root[None, :])
-    if _positive_definite(relative - np.eye(len(root))):
-        return covariances, ()
-    low = [k for k, matrix in enumerate(relative) if not _positive_definite(matrix - np.eye(len(root)))]
-    covariances = covariances.copy()
-    for k in low:
-        values, vectors = np.linalg.eigh(relative[k])
-        clipped = (vectors * np.maximum(values, 1.0)) @ vectors.T
-        covariances[k] = 0.5 * (clipped + clipped.T) * (root[:, None] * root[None, :])
-    return covariances, tuple(low)
-
-
-def _scatter_above_floor(scatter: np.ndarray, N: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Raise each component's own scatter, (K, D, D) or its diagonals (K, D), to N_k floor; which needed it."""
-    if scatter.ndim == 2:
-        least = N[:, None] * floor
-        low = (scatter < least).any(axis=1)
-        return np.maximum(scatter, least), tuple(int(k) for k in np.flatnonzero(low))
-    raised, low_components = _above_floor(scatter / N[:, None, None], floor)
-    return (scatter if not low_components else raised * N[:, None, None]), low_components
-
-
-def _only_rounding(means: np.ndarray, covariances: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Whether a variance of each component, given the other features, is no more than what rounding leaves of zero.
-
-    Moments about the common shift are rounded to eps (mu^2 + sigma^2); a scatter of that size is positive by chance.
-    """
-    pivots = 1.0 / np.diagonal(factors, axis1=-2, axis2=-1) ** 2
-    rounding = np.finfo(np.float64).eps * (means**2 + np.diagonal(covariances, axis1=-2, axis2=-1))
-    return (pivots <= 1e3 * rounding).any(axis=-1)
-
-
-def _positive_definite(matrix: np.ndarray) -> bool:
-    """Whether a matrix, or every one of a stack, is positive definite."""
-    try:
-        factor = np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    # of NaN it makes NaN without a word
-    return bool(np.isfinite(factor).all())

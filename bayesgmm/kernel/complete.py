@@ -11,10 +11,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.data.background import background_density
+from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations
 from bayesgmm.kernel.forms import CommonForm, Form, choose_form
 from bayesgmm.kernel.statistics import SufficientStatistics
-from bayesgmm.mixture.noise import Background, Noise
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.tools.threads import available_cores, pool, single_threaded_blas
 
@@ -24,8 +25,6 @@ MOST_CHUNKS = 64
 BLOCK_FLOATS = 2**19
 """A block's features and log densities take about this many numbers (4 MiB): at D = 32 the fastest of 2^15 to 2^20."""
 
-MOST_BLOCK_ROWS = 8192
-"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""
 
 THREAD_FLOATS = 2**16
 """Below this many numbers in a whole pass, threads cost more than they save."""
@@ -92,28 +91,6 @@ def expected_statistics(
     log_likelihood -= observations.total_weight * observations.log_jacobian
     expected = 0.0 if noise is None else max(0.0, observations.total_weight - float(N.sum()))
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, expected)
-
-
-_INSIDE: WeakKeyDictionary[Observations, tuple[Background, np.ndarray]] = WeakKeyDictionary()
-
-
-def background_density(observations: Observations, background: Background) -> np.ndarray:
-    """Log density of a background at each of complete rows, in the units of the data.
-
-    Returns
-    -------
-    () or (N,) float64
-        One number where all rows are inside, which is what rows that it was made from are; looked at once for the
-        life of the observations. Minus infinity outside.
-    """
-    known = _INSIDE.get(observations)
-    if known is None or known[0] is not background:
-        inside = np.empty(observations.n_rows, dtype=bool)
-        for rows in row_slices(observations.n_rows, MOST_BLOCK_ROWS):
-            inside[rows] = background.contains(observations.values[rows])
-        density = np.where(np.True_ if inside.all() else inside, -background.log_volume, -np.inf)
-        known = _INSIDE[observations] = (background, density)
-    return known[1]
 
 
 _MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bayesgmm.data.background import background_density
 from bayesgmm.data.observations import Observations
-from bayesgmm.kernel.complete import background_density
 from bayesgmm.kernel.forms import NaturalForm, choose_form
 from bayesgmm.kernel.natural import write_features
 from bayesgmm.kernel.passes import for_each_block

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from bayesgmm.data.observations import Observations
 from bayesgmm.mixture.parameters import MixtureParameters
 
 CHUNK = 65_536
@@ -35,15 +34,6 @@ class Alignment(NamedTuple):
     permutation: np.ndarray
     cost: np.ndarray
     margin: np.ndarray
-
-
-def known_components(observations: Observations) -> tuple[int, ...]:
-    """Components that some row which counts is known to be of: they cannot exchange their labels."""
-    labels = observations.known_labels
-    if labels is None:
-        return ()
-    counted = labels if observations.weights is None else labels[observations.weights > 0]
-    return tuple(int(k) for k in np.unique(counted) if k >= 0)
 
 
 def align(draws: MixtureParameters, reference: MixtureParameters, *, fixed: Sequence[int] = ()) -> Alignment:

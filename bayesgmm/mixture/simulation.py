@@ -39,3 +39,24 @@ def draw_rows(rng: np.random.Generator, parameters: MixtureParameters, n_rows: i
         in_noise = labels == NOISE_LABEL
         X[in_noise] = noise.background.draw(int(in_noise.sum()), rng)
     return X, labels
+
+
+def predictive_rows(rng: np.random.Generator, parameters: MixtureParameters, n_rows: int) -> np.ndarray:
+    """Rows (n_rows, D) of the average of S mixtures: each from one of them, taken in turn.
+
+    Parameters
+    ----------
+    parameters : MixtureParameters
+        Batch shape (S,).
+    """
+    S, K, D = parameters.means.shape
+    # evenly spread, so that rows represent every chain alike
+    s = np.floor(np.arange(n_rows) * (S / n_rows) if n_rows < S else np.arange(n_rows) % S).astype(np.int64)
+    edges = np.cumsum(parameters.weights, axis=1)[s]
+    k = np.minimum((rng.random(n_rows)[:, None] > edges).sum(axis=1), K - 1)
+    factors = np.linalg.cholesky(parameters.covariances[s, k])
+    rows = parameters.means[s, k] + np.einsum("nij,nj->ni", factors, rng.standard_normal((n_rows, D)))
+    if parameters.noise is not None:
+        in_noise = rng.random(n_rows) < parameters.noise.weight[s]
+        rows[in_noise] = parameters.noise.background.draw(int(in_noise.sum()), rng)
+    return rows

@@ -12,13 +12,11 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import Transform
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.data.background import background_of
-from bayesgmm.data.observations import Observations, as_observations, check_components
+from bayesgmm.data.background import background_density, background_of
+from bayesgmm.data.observations import Observations, as_observations, known_components
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import check_dimension, covariance_family
-from bayesgmm.em.starts.completed import check_known_labels
-from bayesgmm.kernel.complete import background_density
-from bayesgmm.mixture.alignment import known_components
+from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.matrices import covariances
@@ -26,9 +24,7 @@ from bayesgmm.model.families import parametrisation
 from bayesgmm.model.likelihood import mixture_log_likelihood
 from bayesgmm.model.packing import pack
 from bayesgmm.model.rows import MixtureRows
-from bayesgmm.priors import Dirichlet, InverseWishart, Prior, RandomScale
-
-SMALLEST_START_WEIGHT = 1e-6
+from bayesgmm.priors import Dirichlet, Prior
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,64 +248,6 @@ def specification(model: pm.Model) -> MixtureSpecification:
 def resolved_prior(model: pm.Model) -> Prior:
     """Give the prior of a model of `mixture_model`, with every number filled in."""
     return specification(model).prior
-
-
-def starting_point(model: pm.Model, parameters: MixtureParameters) -> dict[str, np.ndarray]:
-    """Give values of the model's free variables at given parameters, for ``pm.sample(initvals=...)``.
-
-    Parameters
-    ----------
-    model : pm.Model
-        Of `mixture_model`.
-    parameters : MixtureParameters
-        One mixture, in the units of the data, with covariances of the model's family.
-
-    Returns
-    -------
-    dict
-        Constrained values by the name of the variable. Weights below 1e-6 are raised to it, off the edge of the
-        simplex, and so is the share of noise, which is its prior mean where the mixture has no noise.
-    """
-    mixture = specification(model)
-    K, D = mixture.n_components, len(model.coords["feature"])
-    if parameters.means.shape != (K, D):
-        raise ValueError(f"`parameters` must have means of shape {(K, D)}, received {parameters.means.shape}.")
-    weights = np.maximum(parameters.weights, SMALLEST_START_WEIGHT)
-    values = {"weights": weights / weights.sum(), "means": parameters.means}
-    if K == 1:
-        del values["weights"]
-    if mixture.prior.noise is not None:
-        values["noise_weight"] = _share_of_noise(mixture.prior, parameters)
-    assert mixture.prior.covariances is not None
-    given = () if mixture.centre is None else (mixture.centre,)
-    found = parametrisation(mixture.covariance_type).start(mixture.prior.covariances, parameters.covariances, *given)
-    return values | found
-
-
-def starting_points(model: pm.Model, parameters: MixtureParameters) -> list[dict[str, np.ndarray]]:
-    """Give `starting_point` of each of many mixtures, batch shape (S,)."""
-    mixture = specification(model)
-    chosen, prior = parametrisation(mixture.covariance_type), mixture.prior
-    S = len(parameters.weights)
-    random = isinstance(prior.covariances, InverseWishart) and isinstance(prior.covariances.scale, RandomScale)
-    if random or not chosen.starts_many or S == 0:
-        return [starting_point(model, parameters[s]) for s in range(S)]
-    assert prior.covariances is not None
-    weights = np.maximum(parameters.weights, SMALLEST_START_WEIGHT)
-    values = {"weights": weights / weights.sum(axis=-1, keepdims=True), "means": parameters.means}
-    if mixture.n_components == 1:
-        del values["weights"]
-    if prior.noise is not None:
-        values["noise_weight"] = np.broadcast_to(_share_of_noise(prior, parameters), (S,))
-    values |= chosen.start(prior.covariances, parameters.covariances)
-    return [{name: many[s] for name, many in values.items()} for s in range(S)]
-
-
-def _share_of_noise(prior: Prior, parameters: MixtureParameters) -> np.ndarray:
-    """Share of noise off the edges of its support; that expected a priori where the mixtures have none."""
-    assert prior.noise is not None
-    share = prior.noise.mean if parameters.noise is None else parameters.noise.weight
-    return np.clip(share, SMALLEST_START_WEIGHT, 1.0 - SMALLEST_START_WEIGHT)
 
 
 def _covariances_of(start: Any, observations: Observations, K: int) -> np.ndarray:

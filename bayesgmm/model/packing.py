@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayesgmm.data.background import background_density
 from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations
-from bayesgmm.kernel.complete import background_density
-from bayesgmm.kernel.incomplete import groups
+from bayesgmm.kernel.groups import groups
 from bayesgmm.mixture.noise import Background
 
 

@@ -12,9 +12,10 @@ from arviz_plots.visuals import scatter_xy
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots.picture import INK, Picture, complete, open_picture
-from bayesgmm.plots.rows import choose_rows, own_rows, shown
+from bayesgmm.plots.rows import own_rows, shown
 from bayesgmm.posterior.datatree import OBS, view
 from bayesgmm.questions.coclustering import coclustering
 from bayesgmm.questions.membership import membership

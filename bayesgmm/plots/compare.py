@@ -105,7 +105,7 @@ def plot_compare(
     Examples
     --------
     >>> import bayesgmm as bg
-    >>> from bayesgmm.plots import plot_compare
+    >>> from bayesgmm.plots.compare import plot_compare
     >>> found = bg.compare(bg.load_dataset("faithful"), [1, 2], covariance_type=["EII", "VVV"], n_init=1)
     >>> pc = plot_compare(found, backend="none")
     >>> sorted(pc.viz.children)

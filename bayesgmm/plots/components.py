@@ -11,13 +11,13 @@ from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_x, scatter_xy
 from scipy.stats import chi2
 
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.picture import INK, Picture, complete, open_picture
 from bayesgmm.plots.rows import (
     check_count,
     choose_features,
-    choose_rows,
     component_densities,
     curve_grid,
     density_label,

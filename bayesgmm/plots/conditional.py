@@ -8,18 +8,12 @@ import xarray as xr
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import fill_between_y, line_xy, scatter_xy
 
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.conditioning import positions, regressions
+from bayesgmm.mixture.conditioning import regressions
+from bayesgmm.mixture.features import positions
 from bayesgmm.plots.picture import INK, MUTED, open_picture
-from bayesgmm.plots.rows import (
-    check_count,
-    choose_features,
-    choose_rows,
-    grid,
-    mean_component_densities,
-    point_style,
-    shown,
-)
+from bayesgmm.plots.rows import check_count, choose_features, grid, mean_component_densities, point_style, shown
 from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS, MixtureView, view
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.conditional import marginal

@@ -8,11 +8,11 @@ import xarray as xr
 from arviz_plots.visuals import fill_between_y, hist, line_xy, scatter_x
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.plots.picture import INK, MUTED, PALE, Picture, complete
 from bayesgmm.plots.rows import (
-    choose_rows,
     curve_grid,
     density_label,
     labels_of_rows,

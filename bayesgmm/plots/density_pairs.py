@@ -8,11 +8,12 @@ from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_xy
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.plots import density_curves, density_surface
 from bayesgmm.plots.picture import INK, MUTED, Picture, complete
-from bayesgmm.plots.rows import choose_rows, grid, labels_of_rows, marginal, point_style
+from bayesgmm.plots.rows import grid, labels_of_rows, marginal, point_style
 from bayesgmm.posterior.datatree import OBS, MixtureView
 from bayesgmm.questions.density import density
 

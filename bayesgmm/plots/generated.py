@@ -9,18 +9,11 @@ import xarray as xr
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import fill_between_y, line_xy, scatter_xy
 
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots.density_curves import _n_bins
 from bayesgmm.plots.picture import INK, MUTED, complete, open_picture
-from bayesgmm.plots.rows import (
-    check_count,
-    choose_features,
-    choose_rows,
-    density_label,
-    own_rows,
-    point_style,
-    shown,
-)
+from bayesgmm.plots.rows import check_count, choose_features, density_label, own_rows, point_style, shown
 from bayesgmm.posterior.datatree import OBS, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.conditional import marginal

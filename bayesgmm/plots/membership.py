@@ -8,9 +8,10 @@ import xarray as xr
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import ci_line_y, fill_between_y, hline, line_xy, scatter_x, scatter_xy, set_xticks, set_ylim
 
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots.picture import MUTED, PALE, Picture, complete, open_picture
-from bayesgmm.plots.rows import choose_features, choose_rows, curve_grid, known_membership, own_rows, shown
+from bayesgmm.plots.rows import choose_features, curve_grid, known_membership, own_rows, shown
 from bayesgmm.posterior.datatree import COMPONENT, OBS, MixtureView, view
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.membership import membership

@@ -9,9 +9,10 @@ from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import scatter_xy, set_ylim
 
+from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots.picture import Picture, complete, open_picture
-from bayesgmm.plots.rows import choose_features, choose_rows, shown
+from bayesgmm.plots.rows import choose_features, shown
 from bayesgmm.posterior.datatree import COMPONENT, OBS, view
 from bayesgmm.questions.partition import partition
 

@@ -30,9 +30,6 @@ from bayesgmm.posterior.datatree import (
 )
 from bayesgmm.questions.membership import membership
 
-MOST_POINTS = 5000
-"""No picture draws more points than these; the rows are chosen at random with a fixed seed."""
-
 
 def choose_features(mixture: MixtureView, features: str | Sequence[str] | None, most: int | None = None) -> list[int]:
     """Positions of the features asked for; the first `most` of all of them where none are.
@@ -50,12 +47,6 @@ def choose_features(mixture: MixtureView, features: str | Sequence[str] | None, 
     if unknown or not asked or len(set(asked)) < len(asked):
         raise ValueError(f"`features` is {features!r}; expected distinct names among {list(names)}.")
     return [names.index(name) for name in asked]
-
-
-def choose_rows(observations: Observations, most: int = MOST_POINTS) -> np.ndarray:
-    """Positions of the rows to draw, in order: all, or `most` of them at random (seed 0)."""
-    N = observations.n_rows
-    return np.arange(N) if N <= most else np.sort(np.random.default_rng(0).choice(N, size=most, replace=False))
 
 
 def shown(n_drawn: int, n_rows: int) -> str:

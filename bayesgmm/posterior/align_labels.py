@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.samples import some_rows
 from bayesgmm.mixture.alignment import Alignment, align, assign, cheapest
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import (
@@ -22,7 +23,7 @@ from bayesgmm.posterior.datatree import (
     posterior_parameters,
     view,
 )
-from bayesgmm.posterior.quantities import MOST_NUMBERS, memberships, plogp, some_rows
+from bayesgmm.posterior.quantities import MOST_NUMBERS, memberships, plogp
 
 MOST_ROWS = 5_000
 """Rows that Stephens' relabelling looks at; of more, this many are taken at even distances."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.posterior.optima import Mode, OtherModeWarning, probabilities
+from bayesgmm.posterior.chains import OtherModeWarning
+from bayesgmm.posterior.posterior_modes import Mode, probabilities
 from bayesgmm.sampler.laplace import (
     GOOD_K,
     ImportanceDraws,

@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from bayesgmm.data.observations import Observations
+from bayesgmm.data.observations import Observations, known_components
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.mixture.alignment import align, known_components
+from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.posterior.chains import distances, split_chains
 from bayesgmm.posterior.datatree import IMPORTANCE_DRAW, MODE, parameter_dataset, posterior_datatree
-from bayesgmm.posterior.optima import Mode, distances, probabilities, split_chains
+from bayesgmm.posterior.posterior_modes import Mode, probabilities
 from bayesgmm.sampler.laplace import ImportanceDraws
 
 MOST_POINTWISE = 20_000_000

@@ -23,9 +23,9 @@ from bayesgmm.data.survey import Design, score_variance, survey_design
 from bayesgmm.em.scores import local, n_local, row_derivatives
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.bartlett import draw_scale
-from bayesgmm.model.mixture_model import mixture_model, specification, starting_point
+from bayesgmm.model.mixture_model import mixture_model, specification
+from bayesgmm.model.points import mixtures, starting_point
 from bayesgmm.posterior import datatree
-from bayesgmm.posterior.optima import mixtures
 from bayesgmm.priors import Prior
 from bayesgmm.sampler.laplace import LEAST_CURVATURE, STEP, LaplaceError, curvature
 from bayesgmm.sampler.log_density import Frame, compile_log_density

@@ -88,12 +88,6 @@ def plogp(probability: np.ndarray) -> np.ndarray:
     return found
 
 
-def some_rows(observations: Observations, most: int) -> Observations:
-    """Every row, or `most` of them at even distances."""
-    N = observations.n_rows
-    return observations if N <= most else observations.take(np.arange(most) * N // most)
-
-
 def readable_parameters(
     parameters: MixtureParameters, feature_names: Sequence[str], units: Sequence[str]
 ) -> tuple[list[tuple[str, str]], np.ndarray]:

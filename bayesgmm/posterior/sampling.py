@@ -11,23 +11,18 @@ import xarray as xr
 
 from bayesgmm.data.background import background_of
 from bayesgmm.data.checks import UNKNOWN
-from bayesgmm.data.observations import Observations, as_observations, check_components
+from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.starts.completed import check_known_labels
+from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.mixture.noise import Background
 from bayesgmm.model.families import parametrisation
 from bayesgmm.model.mixture_model import mixture_model, resolved_prior
+from bayesgmm.model.points import mixtures
 from bayesgmm.posterior.approximation import LaplaceWarning, approximate
 from bayesgmm.posterior.assembling import assemble
-from bayesgmm.posterior.optima import (
-    Mode,
-    OtherModeWarning,
-    fit_em,
-    mixtures,
-    most_probable_first,
-    other_optima,
-    posterior_modes,
-)
+from bayesgmm.posterior.chains import OtherModeWarning
+from bayesgmm.posterior.optima import fit_em, other_optima
+from bayesgmm.posterior.posterior_modes import Mode, most_probable_first, posterior_modes
 from bayesgmm.priors import Prior
 from bayesgmm.sampler.log_density import Frame, LogDensity, compile_log_density
 from bayesgmm.sampler.nuts import sample_nuts

@@ -7,7 +7,8 @@ from typing import Any, overload
 import xarray as xr
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.conditioning import condition, given_values, positions
+from bayesgmm.mixture.conditioning import condition
+from bayesgmm.mixture.features import given_values, positions
 from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import (

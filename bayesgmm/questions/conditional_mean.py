@@ -12,7 +12,8 @@ from bayesgmm.data.tables import DataError, read_table
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.passes import for_each_block
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.mixture.conditioning import positions, regressions
+from bayesgmm.mixture.conditioning import regressions
+from bayesgmm.mixture.features import positions
 from bayesgmm.posterior.datatree import FEATURE, OBS, netcdf_labels, unit_text, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.conditioning import condition, given_values
+from bayesgmm.mixture.conditioning import condition
+from bayesgmm.mixture.features import given_values
 from bayesgmm.mixture.noise import NOISE_LABEL, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows

@@ -19,7 +19,7 @@ import xarray as xr
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.kernel.incomplete import Group, groups
+from bayesgmm.kernel.groups import Group, groups
 from bayesgmm.kernel.passes import for_each_block
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.simulation import predictive_rows
 
 MOST_KINDS = 64
 """Kinds of incomplete rows that are simulated, each by itself; where there are more, none is."""
@@ -24,27 +25,6 @@ class Kind(NamedTuple):
     rows: np.ndarray
     missing: np.ndarray | None
     error: np.ndarray | None
-
-
-def predictive_rows(rng: np.random.Generator, parameters: MixtureParameters, n_rows: int) -> np.ndarray:
-    """Rows (n_rows, D) of the average of S mixtures: each from one of them, taken in turn.
-
-    Parameters
-    ----------
-    parameters : MixtureParameters
-        Batch shape (S,).
-    """
-    S, K, D = parameters.means.shape
-    # evenly spread, so that rows represent every chain alike
-    s = np.floor(np.arange(n_rows) * (S / n_rows) if n_rows < S else np.arange(n_rows) % S).astype(np.int64)
-    edges = np.cumsum(parameters.weights, axis=1)[s]
-    k = np.minimum((rng.random(n_rows)[:, None] > edges).sum(axis=1), K - 1)
-    factors = np.linalg.cholesky(parameters.covariances[s, k])
-    rows = parameters.means[s, k] + np.einsum("nij,nj->ni", factors, rng.standard_normal((n_rows, D)))
-    if parameters.noise is not None:
-        in_noise = rng.random(n_rows) < parameters.noise.weight[s]
-        rows[in_noise] = parameters.noise.background.draw(int(in_noise.sum()), rng)
-    return rows
 
 
 def mean_log_density(log_density: np.ndarray) -> np.ndarray:

@@ -17,29 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import nutpie
-import pyarrow
 import pymc as pm
-from nutpie.compile_pymc import CompiledPyMCModel
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.sampler.log_density import Frame, LogDensity, compile_log_density
 from bayesgmm.sampler.native_callback import copy_callback
+from bayesgmm.sampler.nutpie_adapter import SAMPLE_STATS, nutpie_model, read_trace
 from bayesgmm.sampler.unconstrained import constrain_draws, initial_vector
+from bayesgmm.tools.progress import ChainProgress
 
-# ArviZ's name -> nutpie's.
-SAMPLE_STATS = {
-    "lp": "logp",
-    "energy": "energy",
-    "diverging": "diverging",
-    "tree_depth": "depth",
-    "reached_max_treedepth": "maxdepth_reached",
-    "n_steps": "n_steps",
-    "acceptance_rate": "mean_tree_accept",
-    "step_size": "step_size",
-}
-_VARIABLE = "unconstrained"
 # A diagonal mass matrix cannot follow the means of correlated features: on iris, K = 1, it took 1.7 times the leapfrogs
 # for an eighth of the effective draws. In a frame in which the posterior is about standard normal it is all that is
 # needed, and is learned in a third of the warm-up.
@@ -244,7 +230,7 @@ def draw_unconstrained(
         frame = frames[chain]
         start = starts[chain] if frame is None else frame.to_z(starts[chain])
         return nutpie.sample(
-            _nutpie_model(densities[chain], copy, start),
+            nutpie_model(densities[chain], copy, start),
             draws=draws,
             tune=tune,
             chains=1,
@@ -260,7 +246,7 @@ def draw_unconstrained(
 
     cores = cores or os.cpu_count() or 1
     # Chains run side by side; BLAS threads inside them would fight for the same processors.
-    with threadpool_limits(limits=1), _ChainProgress(len(starts), draws + tune, progressbar) as progress:
+    with threadpool_limits(limits=1), ChainProgress(len(starts), draws + tune, progressbar) as progress:
         traces, interrupted = _run_chains(start_chain, len(starts), cores, progress)
     kept = _largest_block({chain: len(values) for chain, (values, _) in traces.items()})
     if kept is None:
@@ -283,28 +269,7 @@ def _seed_sequence(seed: int | np.random.SeedSequence | None) -> np.random.SeedS
     return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
 
 
-def _nutpie_model(density: LogDensity, copy: Any, start: np.ndarray) -> CompiledPyMCModel:
-    """Describe the density to nutpie as a model with one variable, the vector it takes, starting at `start`."""
-    size = density.space.size
-    return CompiledPyMCModel(
-        dims={},
-        compiled_logp_func=density.callback,
-        compiled_expand_func=copy,
-        initial_point_func=lambda _seed: start,
-        shared_data={},
-        shared_var_keys={},
-        user_data=density.settings,
-        n_expanded=size,
-        shape_info=([_VARIABLE], [slice(0, size)], [(size,)]),
-        logp_func=density,
-        expand_func=None,
-        _n_dim=size,
-        _shapes={_VARIABLE: (size,)},
-        _coords={},
-    )
-
-
-def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: _ChainProgress) -> tuple[dict, bool]:
+def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: ChainProgress) -> tuple[dict, bool]:
     """Run the chains, `cores` at a time; return chain -> (values, statistics), and whether Ctrl-C cut them short."""
     waiting = deque(range(n_chains))
     running: dict[int, Any] = {}
@@ -319,32 +284,19 @@ def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: _Cha
                     trace = sampler.wait(timeout=_POLL_SECONDS)
                 except TimeoutError:  # still drawing
                     continue
-                traces[chain] = _read_trace(trace)
+                traces[chain] = read_trace(trace)
                 del running[chain]
             progress.refresh()
     except KeyboardInterrupt:
         for chain, sampler in running.items():
             if chain not in traces:
-                traces[chain] = _read_trace(sampler.abort())
+                traces[chain] = read_trace(sampler.abort())
         return traces, True
     except BaseException:
         for sampler in running.values():
             sampler.cancel()
         raise
     return traces, False
-
-
-def _read_trace(trace: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return one chain's draws after warm-up, (draw, n), and its statistics, each (draw,)."""
-    (values,), (statistics,) = trace.get_arrow_trace()
-    vectors = pyarrow.array(values.column(_VARIABLE)).flatten().to_numpy()
-    columns = {
-        name: pyarrow.array(statistics.column(name)).to_numpy(zero_copy_only=False)
-        for name in ("tuning", *SAMPLE_STATS.values())
-    }
-    kept = ~columns["tuning"]
-    vectors = vectors.reshape(len(kept), -1)
-    return vectors[kept], {name: columns[column][kept] for name, column in SAMPLE_STATS.items()}
 
 
 def _largest_block(lengths: dict[int, int]) -> tuple[tuple[int, ...], int] | None:
@@ -356,45 +308,3 @@ def _largest_block(lengths: dict[int, int]) -> tuple[tuple[int, ...], int] | Non
     # R-hat needs two chains; of equal blocks the one with more chains.
     chains, length = max(blocks, key=lambda block: (len(block[0]) > 1, len(block[0]) * block[1], len(block[0])))
     return tuple(sorted(chains)), length
-
-
-class _ChainProgress:
-    """One bar for all chains, on standard error when that is a terminal."""
-
-    def __init__(self, n_chains: int, n_draws: int, wanted: bool):
-        console = Console(stderr=True)
-        self._shown = wanted and console.is_terminal
-        self._draws = np.zeros(n_chains, dtype=int)
-        self._divergences = np.zeros(n_chains, dtype=int)
-        self._bar = Progress(
-            TextColumn("Sampling {task.fields[chains]} chains, {task.fields[divergences]} divergences"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not self._shown,
-        )
-        self._task = self._bar.add_task("", total=n_chains * n_draws, chains=n_chains, divergences=0)
-
-    def __enter__(self) -> _ChainProgress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.refresh()
-        self._bar.stop()
-
-    def reporter(self, chain: int) -> Callable | None:
-        """Return the function nutpie calls with the progress of its one chain; none if nobody is looking."""
-        if not self._shown:
-            return None
-
-        def report(progress: list) -> None:
-            self._draws[chain] = progress[0].finished_draws
-            self._divergences[chain] = progress[0].divergences
-
-        return report
-
-    def refresh(self) -> None:
-        """Show the draws made so far."""
-        self._bar.update(self._task, completed=self._draws.sum(), divergences=self._divergences.sum())

@@ -14,13 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from bayesgmm.data.background import background_of
-from bayesgmm.data.observations import Observations, as_observations, check_components
+from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em.criteria import criteria
 from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
 from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family, families_for
-from bayesgmm.em.solver import CollapseError, Status
+from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.solver import Status
 from bayesgmm.em.starts.clutter import without_clutter
-from bayesgmm.em.starts.completed import check_known_labels, completed, keep_known
+from bayesgmm.em.starts.completed import completed, keep_known
 from bayesgmm.em.starts.methods import (
     DrawnStart,
     HierarchicalStart,
@@ -29,6 +30,7 @@ from bayesgmm.em.starts.methods import (
     hierarchical_memberships,
 )
 from bayesgmm.em.starts.requested import FIRST_SHARE
+from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.tools.threads import single_threaded_blas

@@ -10,10 +10,10 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 
 from bayesgmm.data.background import background_of
-from bayesgmm.data.observations import Observations, as_observations, check_components
+from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.em.solver import CollapseError
-from bayesgmm.em.starts.completed import check_known_labels
+from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.selection.compare import check_grid

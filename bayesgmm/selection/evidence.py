@@ -34,17 +34,18 @@ import xarray as xr
 from arviz_stats.base import array_stats
 from sklearn.exceptions import ConvergenceWarning
 
+from bayesgmm.data.observations import known_components
 from bayesgmm.diagnostics.findings import ties
 from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.em.solver import CollapseError
-from bayesgmm.mixture.alignment import align, known_components
+from bayesgmm.em.m_step import CollapseError
+from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.bartlett import draw_scale
 from bayesgmm.model.families import parametrisation
-from bayesgmm.model.mixture_model import mixture_model, starting_points
+from bayesgmm.model.mixture_model import mixture_model
+from bayesgmm.model.points import mixtures, starting_points
 from bayesgmm.posterior import datatree
 from bayesgmm.posterior.gibbs import longer_chains
-from bayesgmm.posterior.optima import mixtures
 from bayesgmm.priors import Prior
 from bayesgmm.sampler.bridge import BridgeError, bridge
 from bayesgmm.sampler.log_density import LogDensity, compile_log_density

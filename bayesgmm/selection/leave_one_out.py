@@ -12,10 +12,10 @@ import numpy as np
 import xarray as xr
 from scipy.special import logsumexp
 
-from bayesgmm.model.mixture_model import mixture_model, starting_points
+from bayesgmm.model.mixture_model import mixture_model
+from bayesgmm.model.points import mixtures, starting_points
 from bayesgmm.posterior import datatree
 from bayesgmm.posterior.assembling import pointwise_log_likelihood
-from bayesgmm.posterior.optima import mixtures
 from bayesgmm.priors import Prior
 from bayesgmm.sampler.bridge import bridge
 from bayesgmm.sampler.nuts import sample_nuts

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.questions.bootstrap import BootstrapTest, bootstrap_test
+from bayesgmm.selection.bootstrap_test import BootstrapTest, bootstrap_test
 
 LEVEL = 0.05
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesgmm.data.observations import as_observations
 from bayesgmm.em.families import FAMILIES
-from bayesgmm.em.solver import maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.kernel.passes import expected_statistics
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.tools.threads import single_threaded_blas

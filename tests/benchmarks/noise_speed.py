@@ -10,8 +10,8 @@ import numpy as np
 
 from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import as_observations
-from bayesgmm.em import solver as em
 from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.m_step import maximise
 from bayesgmm.kernel.passes import expected_statistics
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.tools.threads import single_threaded_blas
@@ -24,7 +24,7 @@ TURNS = 60
 def iteration(observations, parameters, family, floor):
     started = time.thread_time()
     statistics = expected_statistics(observations, parameters, diagonal=family.diagonal, n_threads=1)
-    em.maximise(statistics, family, floor, parameters)
+    maximise(statistics, family, floor, parameters)
     return time.thread_time() - started
 
 

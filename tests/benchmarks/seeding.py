@@ -22,7 +22,8 @@ from bayesgmm.data.observations import as_observations  # noqa: E402
 from bayesgmm.em.estimator import GaussianMixture  # noqa: E402
 from bayesgmm.mixture.alignment import align  # noqa: E402
 from bayesgmm.model.mixture_model import mixture_model  # noqa: E402
-from bayesgmm.posterior.optima import mixtures, posterior_modes  # noqa: E402
+from bayesgmm.model.points import mixtures  # noqa: E402
+from bayesgmm.posterior.posterior_modes import posterior_modes  # noqa: E402
 from bayesgmm.sampler.log_density import LogDensity, compile_log_density  # noqa: E402
 from bayesgmm.sampler.native_callback import interpreted  # noqa: E402
 from bayesgmm.sampler.nuts import draw_unconstrained  # noqa: E402

@@ -8,7 +8,7 @@ apart).
 import numpy as np
 import pytest
 
-from bayesgmm.questions.bootstrap import bootstrap_test
+from bayesgmm.selection.bootstrap_test import bootstrap_test
 
 K_SE = 3.0
 LEVEL = 0.05

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bayesgmm.cli.analysis import PARTS, _Clock, generated_frame, membership_frame
+from bayesgmm.cli.analysis import PARTS, _Clock
+from bayesgmm.cli.frames import generated_frame, membership_frame
 from bayesgmm.questions.membership import membership
 from tests.support.posteriors import fake_posterior
 

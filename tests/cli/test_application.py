@@ -11,7 +11,9 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner, Result
 
-from bayesgmm.cli import analysis, app, parse_components
+from bayesgmm.cli import analysis
+from bayesgmm.cli.__main__ import app
+from bayesgmm.cli.running import parse_components
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.posterior import datatree
@@ -363,7 +365,7 @@ def test_help_has_an_example_of_each_command(command: list[str]) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     heavy = ("numpy", "pandas", "rich", "xarray", "pymc", "sklearn")
-    script = f"import bayesgmm.cli, sys; sys.exit(any(name in sys.modules for name in {heavy}))"
+    script = f"import bayesgmm.cli.__main__, sys; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.posterior import datatree
-from bayesgmm.questions.bootstrap import bootstrap_test
+from bayesgmm.selection.bootstrap_test import bootstrap_test
 from bayesgmm.selection.compare import compare as compare_fits
 from tests.cli.test_application import SMALL, refusal, run, words
 from tests.support.posteriors import as_datatree, fake_posterior, scattered_draws

@@ -10,17 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import xarray as xr
 
+from bayesgmm.cli.files import prepare_file, prepare_folder, read_posterior, write_csv
 from bayesgmm.data.datasets import load_dataset
-from bayesgmm.data.files import (
-    FileError,
-    prepare_file,
-    prepare_folder,
-    read_observations,
-    read_posterior,
-    replacing,
-    write_csv,
-)
+from bayesgmm.data.files import read_observations
+from bayesgmm.data.formats import FileError
 from bayesgmm.data.tables import DataError
+from bayesgmm.tools.atomic import replacing
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesgmm.data.observations import as_new_observations, as_observations, check_components, row_slices
+from bayesgmm.data.observations import as_new_observations, as_observations, row_slices
 from bayesgmm.data.tables import DataError
+from bayesgmm.em.task import check_components
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support.strategies import mixtures, problems, random_mixture, random_rows, seeds
 

@@ -10,6 +10,7 @@ from bayesgmm.data.observations import as_observations
 from bayesgmm.em import solver as em
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.m_step import CollapseError
 from bayesgmm.em.search import MOST_PROMISING, search
 from bayesgmm.em.starts.methods import from_method
 from bayesgmm.em.starts.requested import from_memberships
@@ -63,7 +64,7 @@ def test_when_every_start_collapses_it_says_so():
     family = FAMILIES["full"]
     run = settings(observations, family, floor=np.zeros(2))
     starts = [partial(from_memberships, observations, np.arange(20) // 5, family, np.zeros(2))] * 2
-    with pytest.raises(em.CollapseError, match="every one of 2 starts collapsed"):
+    with pytest.raises(CollapseError, match="every one of 2 starts collapsed"):
         search(observations, starts, family, **run)
 
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from bayesgmm.data.observations import as_observations
 from bayesgmm.em import solver as em
 from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.m_step import CollapseError, maximise
 from bayesgmm.em.starts.methods import METHODS, from_method
 from bayesgmm.em.starts.requested import from_memberships
 from bayesgmm.kernel.passes import expected_statistics
@@ -73,8 +74,8 @@ def test_the_m_step_beats_every_perturbation_of_the_whole_mixture(family, seed, 
     _, N, S1, S2 = oracle.statistics(Y, looking)
     assume(N.min() > 2 * D + 2)  # a scatter that is (nearly) singular has no maximum
     statistics = expected_statistics(observations, looking, diagonal=family.diagonal)
-    first, _ = em.maximise(statistics, family, no_floor(observations))
-    best, floored = em.maximise(statistics, family, no_floor(observations), first)
+    first, _ = maximise(statistics, family, no_floor(observations))
+    best, floored = maximise(statistics, family, no_floor(observations), first)
     assert floored == ()
     point = oracle.to_free(best, family.name)
     top = oracle.expected_complete_log_likelihood(N, S1, S2, best)
@@ -93,7 +94,7 @@ def test_under_a_floor_no_covariance_above_it_does_better(seed, D):
     root = rng.normal(size=(D, D + 1))
     S2 = 30 * (root @ root.T)[None] * 0.5
     statistics = SufficientStatistics(0.0, N, S1, S2, np.zeros(D), 1.0)
-    best, _ = em.maximise(statistics, FAMILIES["full"], floor)
+    best, _ = maximise(statistics, FAMILIES["full"], floor)
     top = oracle.expected_complete_log_likelihood(N, S1, S2, best)
     assert np.linalg.eigvalsh(best.covariances[0] - np.diag(floor)).min() > -1e-12
     for size in (1e-3, 1e-1, 1.0):
@@ -138,7 +139,7 @@ def test_a_component_on_the_floor_is_held_and_reported_not_refused(family):
         1.0,
     )
     floor = np.full(2, 1e-8)
-    parameters, floored = em.maximise(statistics, family, floor)
+    parameters, floored = maximise(statistics, family, floor)
     # what components have in common does not go with one of them: a volume and shape for all stays off the floor,
     # and where the volume alone is common the floor holds the scatter, whose shape is all that is used
     common_shape = family.code[1] in "EI"
@@ -155,7 +156,7 @@ def test_statistics_of_the_truth_give_the_truth_back(rng):
     N = 1000 * truth.weights
     S1 = N[:, None] * truth.means
     S2 = N[:, None, None] * (truth.covariances + truth.means[:, :, None] * truth.means[:, None, :])
-    found, _ = em.maximise(SufficientStatistics(0.0, N, S1, S2, np.zeros(2), 1.0), FAMILIES["full"], np.zeros(2))
+    found, _ = maximise(SufficientStatistics(0.0, N, S1, S2, np.zeros(2), 1.0), FAMILIES["full"], np.zeros(2))
     assert_allclose(found.weights, truth.weights, rtol=1e-12)
     assert_allclose(found.means, truth.means, rtol=1e-12)
     assert_allclose(found.covariances, truth.covariances, rtol=1e-9)
@@ -223,7 +224,7 @@ def test_a_collapse_that_nothing_looks_at_ends_the_run_where_it_is():
     result = em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=1, floor=np.zeros(1))
     assert result.status is em.Status.MAX_ITER
     assert_array_equal(result.parameters.means, start.means)
-    with pytest.raises(em.CollapseError, match="component 1 collapsed"):
+    with pytest.raises(CollapseError, match="component 1 collapsed"):
         em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=2, floor=np.zeros(1))
 
 
@@ -272,7 +273,7 @@ def test_without_a_floor_equal_rows_collapse_loudly(name, seed, D, offset):
     rng = np.random.default_rng(seed)
     X = np.concatenate([np.tile(rng.normal(size=D) + offset, (20, 1)), rng.normal(size=(50, D))])
     observations = as_observations(X)
-    with pytest.raises(em.CollapseError, match="component 0 collapsed") as caught:
+    with pytest.raises(CollapseError, match="component 0 collapsed") as caught:
         start = from_memberships(observations, np.repeat([0, 1], [20, 50]), family, no_floor(observations))
         em.run(observations, start, family, tol=1e-8, max_iter=1000, floor=no_floor(observations))
     assert caught.value.component == 0
@@ -286,7 +287,7 @@ def test_a_collapse_on_the_way_carries_the_last_whole_mixture(rng):
     start = MixtureParameters.from_covariances(
         start.weights, observations.to_standard(start).means, [[[1e-4]], [[1.0]]]
     )
-    with pytest.raises(em.CollapseError, match="component 0 collapsed") as caught:
+    with pytest.raises(CollapseError, match="component 0 collapsed") as caught:
         em.run(observations, start, FAMILIES["full"], tol=1e-12, max_iter=1000, floor=no_floor(observations))
     assert isinstance(caught.value.parameters, MixtureParameters)
     r = oracle.memberships((X - observations.shift) / observations.scale, caught.value.parameters)
@@ -296,7 +297,7 @@ def test_a_collapse_on_the_way_carries_the_last_whole_mixture(rng):
 def test_a_start_out_of_reach_of_every_row_is_refused():
     observations = as_observations(np.array([[0.0], [1.0], [2.0]]))
     start = MixtureParameters.from_covariances([1.0], [[1e200]], [[[1e-200]]])
-    with pytest.raises(em.CollapseError, match="log-likelihood is not finite"), np.errstate(all="ignore"):
+    with pytest.raises(CollapseError, match="log-likelihood is not finite"), np.errstate(all="ignore"):
         em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=10, floor=np.zeros(1))
 
 

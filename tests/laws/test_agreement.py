@@ -24,7 +24,8 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
 from bayesgmm.kernel import complete
 from bayesgmm.model.families import PARAMETRISATIONS
-from bayesgmm.model.mixture_model import mixture_model, specification, starting_point
+from bayesgmm.model.mixture_model import mixture_model, specification
+from bayesgmm.model.points import starting_point
 from bayesgmm.sampler.unconstrained import unconstrained_point, unconstrained_space
 from tests.support.reference import INTERPRETED, pymc_mixture_model
 from tests.support.strategies import random_rows

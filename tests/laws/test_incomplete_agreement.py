@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.model.mixture_model import mixture_model, starting_point
+from bayesgmm.model.mixture_model import mixture_model
+from bayesgmm.model.points import starting_point
 from bayesgmm.sampler.unconstrained import unconstrained_point, unconstrained_space
 from tests.support.incomplete_cases import CASES, incomplete_rows, mixture
 from tests.support.reference import INTERPRETED

@@ -20,7 +20,8 @@ from bayesgmm import priors
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.noise import Background, BackgroundError, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specification, starting_point
+from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specification
+from bayesgmm.model.points import starting_point
 from bayesgmm.posterior import datatree
 from bayesgmm.posterior.datatree import NOISE, NOISE_WEIGHT
 from bayesgmm.sampler.bridge import effective_size

@@ -211,12 +211,12 @@ bg.membership(mixture, X), bg.density(mixture, X), bg.generate(mixture, 3)
 loaded = sorted({name.split(".")[0] for name in sys.modules})
 
 for name in ("compare", "density", "membership", "generate"):
-    vars(bg).pop(name), sys.modules.pop(f"bayesgmm.{name}")
+    vars(bg).pop(name)
 from bayesgmm.selection.compare import Comparison
 from bayesgmm.questions.density import density
 import bayesgmm.questions.membership, bayesgmm.questions.generate
 functions = [callable(getattr(bg, name)) for name in ("compare", "density", "membership", "generate")]
-from bayesgmm.questions import density as again
+from bayesgmm import density as again
 print(json.dumps({"loaded": loaded, "functions": functions, "the same": again is density}))
 """
 

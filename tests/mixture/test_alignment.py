@@ -10,15 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from bayesgmm.data.observations import as_observations
-from bayesgmm.mixture.alignment import (
-    align,
-    assign,
-    bhattacharyya,
-    identifiability,
-    known_components,
-    separations,
-)
+from bayesgmm.data.observations import as_observations, known_components
+from bayesgmm.mixture.alignment import align, assign, bhattacharyya, identifiability, separations
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support.strategies import mixtures, random_mixture, seeds
 

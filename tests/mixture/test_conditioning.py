@@ -11,7 +11,8 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
-from bayesgmm.mixture.conditioning import condition, cumulative, given_values, positions, quantile
+from bayesgmm.mixture.conditioning import condition, cumulative, quantile
+from bayesgmm.mixture.features import given_values, positions
 from bayesgmm.mixture.noise import Background, BackgroundError
 from bayesgmm.mixture.parameters import MixtureParameters, ParameterError
 from tests.support import noisy

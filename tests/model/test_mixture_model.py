@@ -12,7 +12,8 @@ from scipy.stats import multivariate_normal
 from bayesgmm.data.observations import DataError, as_observations
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.likelihood import MixtureLogLikelihood
-from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specification, starting_point
+from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specification
+from bayesgmm.model.points import starting_point
 from bayesgmm.priors import (
     LKJ,
     SHAPE_OF,

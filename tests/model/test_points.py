@@ -6,7 +6,8 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.families import PARAMETRISATIONS
-from bayesgmm.model.mixture_model import mixture_model, starting_point, starting_points
+from bayesgmm.model.mixture_model import mixture_model
+from bayesgmm.model.points import starting_point, starting_points
 
 ROWS = np.random.default_rng(0).normal(size=(60, 2)) * [1.0, 3.0]
 

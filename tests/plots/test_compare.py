@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import same_color
 
 from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL
-from bayesgmm.plots import plot_compare
+from bayesgmm.plots.compare import plot_compare
 from bayesgmm.selection.compare import Comparison
 from bayesgmm.selection.compare_posteriors import PosteriorComparison
 from bayesgmm.selection.cross_validate import CrossValidation

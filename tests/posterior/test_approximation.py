@@ -7,7 +7,7 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.model.mixture_model import mixture_model
 from bayesgmm.posterior import approximation
 from bayesgmm.posterior.approximation import approximate
-from bayesgmm.posterior.optima import posterior_modes
+from bayesgmm.posterior.posterior_modes import posterior_modes
 from bayesgmm.sampler.laplace import LaplaceError
 from bayesgmm.sampler.log_density import compile_log_density
 

@@ -9,13 +9,9 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.alignment import align
 from bayesgmm.model.mixture_model import mixture_model
 from bayesgmm.posterior import optima
-from bayesgmm.posterior.optima import (
-    OtherModeWarning,
-    other_optima,
-    posterior_modes,
-    probabilities,
-    split_chains,
-)
+from bayesgmm.posterior.chains import OtherModeWarning, split_chains
+from bayesgmm.posterior.optima import other_optima
+from bayesgmm.posterior.posterior_modes import SAME_MIXTURE, posterior_modes, probabilities
 from bayesgmm.sampler.log_density import compile_log_density
 
 
@@ -33,7 +29,7 @@ def test_other_optima_are_optima_and_not_the_same(galaxies) -> None:
         assert other.admissible_ and other.lower_bound_ < fit.lower_bound_
         again = GaussianMixture(3, init_params=other).fit(X)
         assert again.lower_bound_ == pytest.approx(other.lower_bound_, abs=1e-5)
-        assert float(align(other.parameters_, fit.parameters_).cost) > optima.SAME_MIXTURE
+        assert float(align(other.parameters_, fit.parameters_).cost) > SAME_MIXTURE
 
 
 def test_with_many_rows_they_are_looked_for_among_some(galaxies, monkeypatch) -> None:

@@ -11,7 +11,8 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.data.tables import DataError
 from bayesgmm.em.scores import row_derivatives
-from bayesgmm.model.mixture_model import mixture_model, starting_point
+from bayesgmm.model.mixture_model import mixture_model
+from bayesgmm.model.points import starting_point
 from bayesgmm.posterior import datatree
 from bayesgmm.posterior.pseudo_posterior import AdjustmentError, adjust_pseudo_posterior, local_jacobian
 from bayesgmm.posterior.sampling import PseudoPosteriorWarning

@@ -6,9 +6,10 @@ from numpy.testing import assert_allclose
 from scipy.special import entr
 
 from bayesgmm.data.observations import as_observations
+from bayesgmm.data.samples import some_rows
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior import quantities
-from bayesgmm.posterior.quantities import label_free, readable_parameters, some_rows, without_repetition
+from bayesgmm.posterior.quantities import label_free, readable_parameters, without_repetition
 from tests.support import noisy
 from tests.support.strategies import problems, random_mixture
 

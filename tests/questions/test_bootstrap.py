@@ -10,7 +10,8 @@ from bayesgmm.data.datasets import load_dataset
 from bayesgmm.data.tables import DataError
 from bayesgmm.mixture.alignment import align
 from bayesgmm.posterior.datatree import fixed_labels, posterior_parameters
-from bayesgmm.questions.bootstrap import bootstrap, bootstrap_test
+from bayesgmm.questions.bootstrap import bootstrap
+from bayesgmm.selection.bootstrap_test import bootstrap_test
 
 K_SE = 4.0
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bayesgmm.cli.report.sequential import sequential_test_section
-from bayesgmm.questions.bootstrap import bootstrap_test
+from bayesgmm.selection.bootstrap_test import bootstrap_test
 from bayesgmm.selection.sequential import sequential_test
 
 SETTINGS = {"covariance_type": "E", "n_bootstrap": 19, "n_init": 1, "random_seed": 0}

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.neighbors import NearestNeighbors
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.em.starts.methods import sample_rows
+from bayesgmm.data.samples import sample_rows
 
 NEIGHBOUR = 12
 """k: from 5 to 20 little changes; fewer are noisier, more blur clusters of few rows."""

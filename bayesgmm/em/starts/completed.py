@@ -13,12 +13,11 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations
-from bayesgmm.data.tables import DataError
 from bayesgmm.em.families import CovarianceFamily
-from bayesgmm.em.solver import maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.em.starts.clutter import LEAST_SHARE, MOST_SHARE
 from bayesgmm.em.starts.methods import statistics_of
-from bayesgmm.kernel.incomplete import groups
+from bayesgmm.kernel.groups import groups
 from bayesgmm.kernel.passes import expected_statistics, map_rows
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.noise import Noise
@@ -70,33 +69,6 @@ def _moments(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         at = MixtureParameters.from_covariances(np.ones(1), mu, 0.5 * (sigma + np.swapaxes(sigma, 1, 2)))
     found = observations.from_standard(at)
     return found.means[0], found.covariances[0]
-
-
-def check_known_labels(observations: Observations, n_components: int) -> None:
-    """Refuse known components that a mixture of K does not have.
-
-    Raises
-    ------
-    DataError
-        Naming the row and its label, or when every row is known to be of one component and K is more.
-    """
-    labels = observations.known_labels
-    if labels is None:
-        return
-    if labels.max() >= n_components:
-        n = int(np.argmax(labels >= n_components))
-        named = observations.label_names
-        what = f"{named[labels[n]]!r}, one of {len(named)} labels" if named else f"{labels[n]}"
-        raise DataError(
-            f"row {observations.row_labels[n]} is known to be of component {what}, but n_components={n_components} "
-            f"has components 0 to {n_components - 1}: raise `n_components`."
-        )
-    if (labels != UNKNOWN).all() and len(np.unique(labels)) < n_components:
-        empty = sorted(set(range(n_components)) - set(labels.tolist()))
-        raise DataError(
-            f"every row has a known component and none is of component{'s' if len(empty) > 1 else ''} "
-            f"{', '.join(map(str, empty))}: lower `n_components`, or leave some labels unknown."
-        )
 
 
 def keep_known(

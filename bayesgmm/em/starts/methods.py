@@ -16,16 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.data.samples import even_sample, sample_rows
 from bayesgmm.em.families import CovarianceFamily
-from bayesgmm.em.solver import maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.em.starts.hierarchy import Hierarchy, agglomerate
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.parameters import MixtureParameters
-
-MOST_ROWS = 20_000
-
-MOST_AGGLOMERATED = 800
-"""Time and memory of `agglomerate` grow as the square of the rows."""
 
 LEAST_SPREAD = 1e-3
 """A start whose component has less than this share of the data's variance in some direction is widened to it."""
@@ -120,7 +116,7 @@ def hierarchical_memberships(observations: Observations) -> HierarchicalStart:
     -------
     start : HierarchicalStart
     """
-    sample = _even_sample(observations)
+    sample = even_sample(observations)
     return HierarchicalStart(sample, agglomerate(sample.values, sample.weights))
 
 
@@ -204,35 +200,6 @@ def _mixture(
     statistics = statistics_of(sample, memberships, diagonal=family.diagonal)
     variances = family.floor_variances(sample.variances) / sample.scale**2
     return maximise(statistics, family, np.maximum(floor, LEAST_SPREAD * variances))[0]
-
-
-def sample_rows(observations: Observations, rng: np.random.Generator) -> Observations:
-    """At most MOST_ROWS rows; a weighted draw with replacement stands for the weights, so the sample has none."""
-    if observations.weights is None:
-        if observations.n_rows <= MOST_ROWS:
-            return observations
-        # one row from each of MOST_ROWS equal stretches: unlike a draw from all rows, it needs no list of them
-        edges = observations.n_rows * np.arange(MOST_ROWS + 1) // MOST_ROWS
-        return observations.take(rng.integers(edges[:-1], edges[1:]))
-    present = np.flatnonzero(observations.weights)
-    if len(present) <= MOST_ROWS:
-        return observations.take(present)
-    share = observations.weights / observations.weights.sum()
-    return observations.take(np.sort(rng.choice(observations.n_rows, MOST_ROWS, p=share))).unweighted()
-
-
-def _even_sample(observations: Observations) -> Observations:
-    """At most MOST_AGGLOMERATED rows, at the middles of as many equal stretches of rows or of their weight."""
-    middles = (2 * np.arange(MOST_AGGLOMERATED) + 1) / (2 * MOST_AGGLOMERATED)
-    if observations.weights is None:
-        if observations.n_rows <= MOST_AGGLOMERATED:
-            return observations
-        return observations.take((middles * observations.n_rows).astype(np.intp))
-    present = np.flatnonzero(observations.weights)
-    if len(present) <= MOST_AGGLOMERATED:
-        return observations.take(present)
-    reached = observations.weights[present].cumsum()
-    return observations.take(present[reached.searchsorted(middles * reached[-1], side="right")]).unweighted()
 
 
 def _nearest(rows: np.ndarray, centers: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from bayesgmm.data.observations import Observations
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.families.projection import within_family
-from bayesgmm.em.solver import CollapseError, maximise
+from bayesgmm.em.m_step import CollapseError, maximise
 from bayesgmm.em.starts.clutter import without_clutter
 from bayesgmm.em.starts.methods import METHODS, from_method, statistics_of
 from bayesgmm.mixture.noise import NOISE_LABEL, Background, Noise

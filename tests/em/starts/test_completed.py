@@ -6,7 +6,8 @@ import pytest
 from bayesgmm.data.observations import as_observations
 from bayesgmm.data.tables import DataError
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.starts.completed import check_known_labels, completed
+from bayesgmm.em.starts.completed import completed
+from bayesgmm.em.task import check_known_labels
 
 
 def two_groups(rng, n: int = 80) -> tuple[np.ndarray, np.ndarray]:

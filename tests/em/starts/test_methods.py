@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from bayesgmm.data import samples
 from bayesgmm.data.observations import as_observations
+from bayesgmm.data.samples import MOST_AGGLOMERATED, MOST_ROWS
 from bayesgmm.em.families import FAMILIES
 from bayesgmm.em.starts import methods as initialization
 from bayesgmm.em.starts.methods import (
     DRAWN,
     LEAST_SPREAD,
     METHODS,
-    MOST_AGGLOMERATED,
-    MOST_ROWS,
     from_method,
     hierarchical_memberships,
     kmeans,
@@ -170,7 +170,7 @@ def test_a_weighted_sample_follows_the_weights(monkeypatch, rng):
 
 @methods
 def test_a_start_takes_memory_that_does_not_grow_with_the_rows(method, rng, monkeypatch):
-    monkeypatch.setattr(initialization, "MOST_AGGLOMERATED", 200)
+    monkeypatch.setattr(samples, "MOST_AGGLOMERATED", 200)
 
     def peak(N):
         observations = as_observations(rng.normal(size=(N, 4)))
@@ -232,7 +232,7 @@ def test_the_hierarchical_start_counts_weights_as_repeated_rows(rng):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_of_many_rows_evenly_spaced_ones_are_agglomerated(monkeypatch, weighted):
-    monkeypatch.setattr(initialization, "MOST_AGGLOMERATED", 50)
+    monkeypatch.setattr(samples, "MOST_AGGLOMERATED", 50)
     N = 1_001
     X = np.arange(N, dtype=float)[:, None]
     # the second half of the rows counts three times as much, and one row nothing

@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bayesgmm.data.observations import as_observations
-from bayesgmm.em import solver as em
 from bayesgmm.em.families import FAMILIES
+from bayesgmm.em.m_step import CollapseError
 from bayesgmm.em.starts.requested import Start
 
 FULL = FAMILIES["full"]
@@ -62,7 +62,7 @@ def test_memberships_that_are_none_are_refused(kind, rng):
 
 def test_a_given_component_without_rows_is_refused_by_number(rng):
     observations = as_observations(rng.normal(size=(12, 1)))
-    with pytest.raises(em.CollapseError, match="component 1 has no rows"):
+    with pytest.raises(CollapseError, match="component 1 has no rows"):
         asked(observations, np.tile([1.0, 0.0], (12, 1)), 2, FULL)
 
 

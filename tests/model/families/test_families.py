@@ -20,7 +20,8 @@ from bayesgmm.model.coordinates.orientation import start_orientations
 from bayesgmm.model.coordinates.volume_shape import start_shapes
 from bayesgmm.model.families import ONE_DIMENSIONAL, PARAMETRISATIONS, parametrisation
 from bayesgmm.model.families.common_orientation import common_axes
-from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specification, starting_point
+from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specification
+from bayesgmm.model.points import starting_point
 from bayesgmm.priors import (
     LKJ,
     SHAPE_OF,

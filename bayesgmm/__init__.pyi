@@ -1,0 +1,53 @@
+# The public names, and where each lives; `__init__.py` loads them from here, when used.
+
+from . import priors as priors
+from .data.datasets import load_dataset as load_dataset
+from .diagnostics.diagnose import diagnose as diagnose
+from .diagnostics.goodness_of_fit import goodness_of_fit as goodness_of_fit
+from .em.estimator import GaussianMixture as GaussianMixture
+from .em.estimator import from_parameters as from_parameters
+from .em.estimator import load as load
+from .model.mixture_model import mixture_model as mixture_model
+from .plots.coclustering import plot_coclustering as plot_coclustering
+from .plots.compare import plot_compare as plot_compare
+from .plots.components import plot_components as plot_components
+from .plots.conditional import plot_conditional as plot_conditional
+from .plots.density import plot_density as plot_density
+from .plots.generated import plot_generated as plot_generated
+from .plots.membership import plot_membership as plot_membership
+from .plots.merging import plot_merging as plot_merging
+from .plots.partition import plot_partition as plot_partition
+from .posterior.align_labels import align_labels as align_labels
+from .posterior.pseudo_posterior import adjust_pseudo_posterior as adjust_pseudo_posterior
+from .posterior.sampling import sample_posterior as sample_posterior
+from .priors import Prior as Prior
+from .questions.bootstrap import bootstrap as bootstrap
+from .questions.coclustering import coclustering as coclustering
+from .questions.conditional import conditional as conditional
+from .questions.conditional import marginal as marginal
+from .questions.conditional_mean import conditional_mean as conditional_mean
+from .questions.density import density as density
+from .questions.density import grid_axes as grid_axes
+from .questions.generate import generate as generate
+from .questions.highest_density_regions import highest_density_regions as highest_density_regions
+from .questions.impute import completed_table as completed_table
+from .questions.impute import impute as impute
+from .questions.membership import membership as membership
+from .questions.merge import merge as merge
+from .questions.modes import modes as modes
+from .questions.partition import partition as partition
+from .questions.pseudo_class import pseudo_class as pseudo_class
+from .questions.quantiles import cdf as cdf
+from .questions.quantiles import quantile as quantile
+from .questions.standard_errors import standard_errors as standard_errors
+from .selection.bootstrap_test import bootstrap_test as bootstrap_test
+from .selection.compare import compare as compare
+from .selection.compare_posteriors import compare_posteriors as compare_posteriors
+from .selection.cross_validate import cross_validate as cross_validate
+from .selection.evidence import log_evidence as log_evidence
+from .selection.leave_one_out import leave_one_out as leave_one_out
+from .selection.leave_one_out import waic as waic
+from .selection.number_of_components import filled_components as filled_components
+from .selection.number_of_components import posterior_of_components as posterior_of_components
+
+__version__: str
