@@ -1,0 +1,103 @@
+"""Where each public name lives: the table in CONTRIBUTING.md, made from the package itself.
+
+python -m tests.documents.where_is            prints it
+python -m tests.documents.where_is --write    puts it into CONTRIBUTING.md
+"""
+
+import ast
+import inspect
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import bayesgmm as bg
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "bayesgmm"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- begin: python -m tests.documents.where_is -->", "<!-- end -->"
+
+NOUNS = {
+    "data/datasets.py": "the data sets that `load_dataset` loads, with their sources",
+    "em/estimator.py": "scikit-learn's word for what `GaussianMixture` is; two other ways to have one are beside it",
+    "posterior/pseudo_posterior.py": "what `adjust_pseudo_posterior` adjusts",
+    "posterior/sampling.py": "what `sample_posterior` does, from the start to the DataTree",
+    "questions/conditional.py": "mixtures of some features: given the others, or whatever the others are (`marginal`)",
+    "questions/density.py": "`grid_axes` makes the points of a density on a grid",
+    "questions/impute.py": "`completed_table` is a table of what was imputed",
+    "questions/quantiles.py": "the distribution function and its inverse: `cdf` and `quantile`",
+    "selection/evidence.py": "the evidence, whose logarithm `log_evidence` is",
+    "selection/leave_one_out.py": "`waic` is an approximation of it",
+    "selection/number_of_components.py": "the number of components: its two posteriors, and `filled_components`",
+}
+"""Files that hold a public name other than their own: what the noun in the file's name is to it."""
+
+
+@cache
+def public() -> dict[str, Any]:
+    """Every public name with what it names, in the order of a dictionary."""
+    return {name: getattr(bg, name) for name in sorted(bg.__all__, key=str.lower)}
+
+
+@cache
+def _stub() -> dict[str, str]:
+    """Public name -> the module that it is loaded from, as the package's own table says."""
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    lines = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: node.module or alias.name for node in lines for alias in node.names}
+
+
+def home(name: str) -> str:
+    """Where a public name lives, as a path below ``bayesgmm/``; a folder for a namespace."""
+    module = _stub()[name]
+    if module == name:
+        return f"{name}/"
+    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+    # a folder that hands on what one of its files has
+    path = path if path.exists() else Path(inspect.getfile(sys.modules[public()[name].__module__]))
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def says(value: Any) -> str:
+    """First line of a docstring, for a cell of a table."""
+    return str(inspect.getdoc(value)).split("\n")[0].replace("|", "\\|")
+
+
+def has_its_name(path: str, name: str) -> bool:
+    """Whether a file, or the folder it is in, has the name of what is public; a picture's without `plot_`."""
+    parts = Path(path).with_suffix("").parts
+    return name.removeprefix("plot_").lower() in parts[1:] or parts == (name,)
+
+
+def table() -> str:
+    """Make the table, in Markdown."""
+    rows = [f"| `{name}` | `{home(name)}` | {says(value)} |" for name, value in public().items()]
+    return "\n".join(["| name | in `bayesgmm/` | what it does |", "|---|---|---|", *rows])
+
+
+def nouns() -> str:
+    """List the files that are named after a noun."""
+    return "\n".join(f"- `{path}`: {why}" for path, why in NOUNS.items())
+
+
+def written() -> str:
+    """Everything between the two marks in CONTRIBUTING.md."""
+    named = "A file has the name of the function, or of the noun that it is about:"
+    return f"{BEGIN}\n\n{table()}\n\n{named}\n\n{nouns()}\n\n{END}"
+
+
+def between_marks(text: str) -> re.Match[str] | None:
+    """Find the two marks and what is between them."""
+    return re.search(f"{re.escape(BEGIN)}.*?{re.escape(END)}", text, re.DOTALL)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        before = CONTRIBUTING.read_text(encoding="utf-8")
+        found = between_marks(before)
+        assert found is not None, f"{CONTRIBUTING} has no marks {BEGIN} and {END}"
+        CONTRIBUTING.write_text(before[: found.start()] + written() + before[found.end() :], encoding="utf-8")
+    else:
+        print(written())
