@@ -16,27 +16,38 @@ responsibility of its own, whose sum is d loglik / d log_noise.
 
 One pass over the rows gives value and gradient, because both are outputs of one node. The gradient rather than the
 statistics leaves the node: what follows the pass is O(K D^3), but as PyTensor matrix products it takes a minute to
-compile. May import PyTensor and the kernel; importing this module registers the compiled form, since PyTensor's
-default backend is numba.
+compile. Nor is the pass compiled into each model that calls it, and again into the sampler's callbacks, as a numba
+function is that is called like any other: it is compiled once, kept on disk, and models hold its name only.
+May import NumPy, SciPy, numba, PyTensor and the kernel.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
+from numba import types
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.tensor.variable import TensorVariable
 from scipy.special import logsumexp
 
+from bayesgmm.kernel.compiled import complete as passes
 from bayesgmm.kernel.natural import LOG_2PI
+from bayesgmm.tools.compiled import c_function
+from bayesgmm.tools.sources import version
 
 BLOCK_ROWS = 2048
 
 NO_NOISE = (np.array(-np.inf), np.zeros(1))
 """Inputs `log_noise` and `background` of a mixture without noise."""
+
+POINTER = types.CPointer(types.float64)
+SIGNATURE = types.void(*[types.int64] * 5, *[POINTER] * 12)
 
 
 class MixtureLogLikelihood(Op):
@@ -143,6 +154,61 @@ class MixtureLogLikelihood(Op):
         ]
 
 
+@c_function("bayesgmm_pass_over_rows", SIGNATURE, error_model="numpy")
+def pass_over_rows(
+    N: int, D: int, K: int, W: int, G: int,
+    x: Any, row_weights: Any, log_weights: Any, means: Any, U: Any, log_noise: Any, background: Any,
+    loglik: Any, d_weights: Any, d_means: Any, d_U: Any, d_noise: Any,
+) -> None:  # fmt: skip
+    """Run `passes.value_and_gradient` behind C pointers to C-contiguous arrays; the last five are written to."""
+    loglik[0], d_noise[0] = passes.value_and_gradient(
+        numba.carray(x, (N, D)),
+        numba.carray(row_weights, (W,)),
+        numba.carray(log_weights, (K,)),
+        numba.carray(means, (K, D)),
+        numba.carray(U, (K, D, D)),
+        log_noise[0],
+        numba.carray(background, (G,)),
+        numba.carray(d_weights, (K,)),
+        numba.carray(d_means, (K, D)),
+        numba.carray(d_U, (K, D, D)),
+    )
+
+
+_call_pass_over_rows: Any = pass_over_rows.call  # a global: numba sees through no attribute of a tuple
+
+
+@numba.njit(error_model="numpy")
+def call_compiled_pass(
+    x: np.ndarray,
+    row_weights: np.ndarray,
+    log_weights: np.ndarray,
+    means: np.ndarray,
+    precision_cholesky: np.ndarray,
+    log_noise: np.ndarray,
+    background: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log likelihood and its gradient: see `MixtureLogLikelihood`."""
+    x, row_weights = np.ascontiguousarray(x), np.ascontiguousarray(row_weights)
+    log_weights, means = np.ascontiguousarray(log_weights), np.ascontiguousarray(means)
+    U, background = np.ascontiguousarray(precision_cholesky), np.ascontiguousarray(background)
+    K, D = means.shape
+    loglik, d_noise = np.empty(()), np.empty(())
+    d_weights, d_means, d_U = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
+    _call_pass_over_rows(
+        x.shape[0], D, K, row_weights.shape[0], background.shape[0],
+        x.ctypes, row_weights.ctypes, log_weights.ctypes, means.ctypes, U.ctypes, log_noise.ctypes, background.ctypes,
+        loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes, d_noise.ctypes,
+    )  # fmt: skip
+    return loglik, d_weights, d_means, d_U, d_noise
+
+
+@register_funcify_and_cache_key(MixtureLogLikelihood)
+def funcify_mixture_log_likelihood(op: Op, node: Apply | None = None, **kwargs: Any) -> tuple[Callable, str]:
+    """Give PyTensor the call, and a key to its cache on disk that changes with the source and with the symbol."""
+    return call_compiled_pass, f"{pass_over_rows.symbol} {version(sys.modules[__name__])}"
+
+
 mixture_log_likelihood_op: Any = MixtureLogLikelihood()
 
 
@@ -151,6 +217,3 @@ def mixture_log_likelihood(
 ) -> TensorVariable:
     """Sum w_n log p(x_n) over rows; see `MixtureLogLikelihood` for the arguments, and `noise`, the last two."""
     return mixture_log_likelihood_op(x, row_weights, log_weights, means, precision_cholesky, *noise)[0]
-
-
-import bayesgmm.model.likelihood_compiled  # noqa: E402, F401  (after the class it registers)

@@ -2,25 +2,36 @@
 
 What hides a part of the complete data changes only how the statistics are filled. By Fisher's identity the gradient is
 still that of the expected complete-data log likelihood with the statistics held fixed, with conditional moments in
-them, so that one pass gives value and gradient here too. May import PyTensor and the compiled pass.
+them, so that one pass gives value and gradient here too. May import NumPy, numba, PyTensor and the compiled pass.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
+from numba import types
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.tensor.variable import TensorVariable
 
+from bayesgmm.kernel.compiled import incomplete as passes
 from bayesgmm.model.packing import PackedRows
+from bayesgmm.tools.compiled import c_function
+from bayesgmm.tools.sources import version
 
 N_DATA = len(PackedRows._fields)
 NDIMS = (2, 1, 1, 2, 1, 3, 1, 3, 1, 1, 2, 3, 0)
 NO_NOISE = np.array(-np.inf)
 INTEGERS = ("starts", "seen", "components", "own")
+
+REAL, WHOLE = types.CPointer(types.float64), types.CPointer(types.int64)
+DATA = (REAL, REAL, WHOLE, WHOLE, WHOLE, REAL, WHOLE, REAL, REAL)
+SIGNATURE = types.void(*[types.int64] * 6, *DATA, *[REAL] * 9)
 
 
 class IncompleteLogLikelihood(Op):
@@ -50,7 +61,7 @@ class IncompleteLogLikelihood(Op):
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
         """Run the compiled pass; it is tested against `bayesgmm.kernel.incomplete`, row by row."""
-        for storage, value in zip(output_storage, numba_incomplete.incomplete_log_likelihood(*inputs), strict=True):
+        for storage, value in zip(output_storage, call_compiled_pass(*inputs), strict=True):
             storage[0] = value
 
     def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
@@ -83,6 +94,81 @@ class IncompleteLogLikelihood(Op):
         return [*held, *(cotangents[0] * gradient for gradient in outputs[1:])]
 
 
+@c_function("bayesgmm_pass_over_incomplete_rows", SIGNATURE, error_model="numpy")
+def pass_over_rows(
+    N: int, D: int, K: int, G: int, M: int, B: int,
+    rows: Any, row_weights: Any, starts: Any, seen: Any, components: Any, errors: Any, own: Any, own_errors: Any,
+    background: Any, log_weights: Any, means: Any, U: Any, log_noise: Any,
+    loglik: Any, d_weights: Any, d_means: Any, d_U: Any, d_noise: Any,
+) -> None:  # fmt: skip
+    """Run `passes.value_and_gradient` behind C pointers to C-contiguous arrays."""
+    loglik[0], d_noise[0] = passes.value_and_gradient(
+        numba.carray(rows, (N, D)),
+        numba.carray(row_weights, (N,)),
+        numba.carray(starts, (G + 1,)),
+        numba.carray(seen, (G, D)),
+        numba.carray(components, (G,)),
+        numba.carray(errors, (G, D, D)),
+        numba.carray(own, (G,)),
+        numba.carray(own_errors, (M, D, D)),
+        numba.carray(background, (B,)),
+        numba.carray(log_weights, (K,)),
+        numba.carray(means, (K, D)),
+        numba.carray(U, (K, D, D)),
+        log_noise[0],
+        numba.carray(d_weights, (K,)),
+        numba.carray(d_means, (K, D)),
+        numba.carray(d_U, (K, D, D)),
+    )
+
+
+_call_pass_over_rows: Any = pass_over_rows.call  # a global: numba sees through no attribute of a tuple
+
+
+@numba.njit(error_model="numpy")
+def call_compiled_pass(
+    rows: np.ndarray,
+    row_weights: np.ndarray,
+    starts: np.ndarray,
+    seen: np.ndarray,
+    components: np.ndarray,
+    errors: np.ndarray,
+    own: np.ndarray,
+    own_errors: np.ndarray,
+    background: np.ndarray,
+    log_weights: np.ndarray,
+    means: np.ndarray,
+    precision_cholesky: np.ndarray,
+    log_noise: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log likelihood and its gradient with respect to the last four; see `IncompleteLogLikelihood`."""
+    rows, row_weights = np.ascontiguousarray(rows), np.ascontiguousarray(row_weights)
+    starts, seen, components = (
+        np.ascontiguousarray(starts),
+        np.ascontiguousarray(seen),
+        np.ascontiguousarray(components),
+    )
+    errors, own, own_errors = np.ascontiguousarray(errors), np.ascontiguousarray(own), np.ascontiguousarray(own_errors)
+    log_weights, means = np.ascontiguousarray(log_weights), np.ascontiguousarray(means)
+    U, background = np.ascontiguousarray(precision_cholesky), np.ascontiguousarray(background)
+    K, D = means.shape
+    loglik, d_noise = np.empty(()), np.empty(())
+    d_weights, d_means, d_U = np.empty(K), np.empty((K, D)), np.empty((K, D, D))
+    _call_pass_over_rows(
+        rows.shape[0], D, K, components.shape[0], own_errors.shape[0], background.shape[0],
+        rows.ctypes, row_weights.ctypes, starts.ctypes, seen.ctypes, components.ctypes, errors.ctypes, own.ctypes,
+        own_errors.ctypes, background.ctypes, log_weights.ctypes, means.ctypes, U.ctypes, log_noise.ctypes,
+        loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes, d_noise.ctypes,
+    )  # fmt: skip
+    return loglik, d_weights, d_means, d_U, d_noise
+
+
+@register_funcify_and_cache_key(IncompleteLogLikelihood)
+def funcify_incomplete_log_likelihood(op: Op, node: Apply | None = None, **kwargs: Any) -> tuple[Callable, str]:
+    """Give PyTensor the call, and a key to its cache on disk that changes with the source and with the symbol."""
+    return call_compiled_pass, f"{pass_over_rows.symbol} {version(sys.modules[__name__])}"
+
+
 incomplete_log_likelihood_op: Any = IncompleteLogLikelihood()
 
 
@@ -91,6 +177,3 @@ def incomplete_log_likelihood(
 ) -> TensorVariable:
     """Log likelihood of packed incomplete rows; see `IncompleteLogLikelihood`."""
     return incomplete_log_likelihood_op(*packed, log_weights, means, precision_cholesky, log_noise)[0]
-
-
-from bayesgmm.model import likelihood_incomplete_compiled as numba_incomplete  # noqa: E402  (after the class it registers)

@@ -1,20 +1,29 @@
 """The rows of a Gaussian mixture as a PyMC distribution: a table at once, allocations summed out.
 
-May import NumPy, PyTensor, PyMC and the Op; importing this module registers the compiled form of its random draws.
+May import NumPy, numba, PyTensor, PyMC and the Op.
 """
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.distribution import Distribution
 from pymc.logprob.abstract import _logprob
+from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.model.likelihood import mixture_log_likelihood
+from bayesgmm.tools.sources import version
+
+VERSION = int(version(sys.modules[__name__])[:12], 16)
+"""By which PyTensor keeps compiled draws: changes with this file and those it imports."""
 
 
 class MixtureRowsRV(RandomVariable):
@@ -56,6 +65,39 @@ class MixtureRowsRV(RandomVariable):
                 rows[chosen] = means[index][k] + np.linalg.solve(precision_cholesky[index][k].T, rows[chosen].T).T
             out[index] = rows
         return out
+
+
+@numba.njit(error_model="numpy")
+def random_rows(
+    rng: np.random.Generator,
+    row_weights: np.ndarray,
+    log_weights: np.ndarray,
+    means: np.ndarray,
+    precision_cholesky: np.ndarray,
+) -> np.ndarray:
+    """Draw (N, D): a component by inversion, then mu_k + U_k^-T z by forward substitution."""
+    N, (K, D) = row_weights.shape[0], means.shape
+    weights = np.exp(log_weights - np.max(log_weights))
+    total = weights.sum()
+    out = np.empty((N, D))
+    for n in range(N):
+        left = rng.random() * total - weights[0]
+        k = 0
+        while left > 0.0 and k < K - 1:
+            k += 1
+            left -= weights[k]
+        for i in range(D):
+            z = rng.normal()
+            for j in range(i):
+                z -= precision_cholesky[k, j, i] * (out[n, j] - means[k, j])
+            out[n, i] = means[k, i] + z / precision_cholesky[k, i, i]
+    return out
+
+
+@numba_core_rv_funcify.register(MixtureRowsRV)
+def funcify_mixture_rows(op: Op, node: Apply) -> tuple[Callable, int]:
+    """Give PyTensor the function, and a number that changes with this file and those it imports."""
+    return random_rows, VERSION
 
 
 mixture_rows = MixtureRowsRV()
@@ -105,6 +147,3 @@ def mixture_rows_logp(
     # One number in place of N equal ones: no memory, and no time, that grows with N.
     weights = pt.atleast_1d(row_weights.owner.inputs[0]) if repeated else row_weights
     return mixture_log_likelihood(values[0], weights, *parameters)
-
-
-import bayesgmm.model.rows_compiled  # noqa: E402, F401  (after the class it registers)

@@ -12,7 +12,7 @@ from pytensor.gradient import NullTypeGradError, verify_grad
 from bayesgmm.kernel.compiled import complete as passes
 from bayesgmm.kernel.forms import LARGEST_CONDITION
 from bayesgmm.model.likelihood import NO_NOISE, MixtureLogLikelihood, mixture_log_likelihood
-from bayesgmm.model.likelihood_compiled import mixture_log_likelihood as compiled_with_noise
+from bayesgmm.model.likelihood import call_compiled_pass as compiled_with_noise
 from tests.support.reference import INTERPRETED, plain_log_likelihood, random_parameters
 
 OP = MixtureLogLikelihood()

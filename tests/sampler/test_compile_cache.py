@@ -174,11 +174,10 @@ def test_a_note_on_disk_without_its_code_is_no_function(tmp_path, monkeypatch):
 
 
 def test_all_that_makes_a_function_is_in_its_fingerprint(monkeypatch):
-    """Our own operations' classes with their compiled halves and constants, and the modules that compile."""
+    """Our own operations' classes with their constants, and the modules that compile."""
     named = {found.__name__ for found in sources([model(missing(), covariance_type="VEV").logp()])}
     for name in (
         "model.likelihood_incomplete",
-        "model.likelihood_incomplete_compiled",
         "kernel.compiled.complete",
         "kernel.forms",
         "model.coordinates.rotations",

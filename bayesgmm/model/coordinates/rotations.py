@@ -12,19 +12,26 @@ a fixed rotation C, the centre of the chart, Q is as uniform: the density does n
 
 A frame has 2^(D-1) rotations that differ in the signs of columns; the angles reach one of them, so that nothing is
 counted twice. Cayley's chart (I - S)(I + S)^-1 reaches them all, and has tails as heavy as Cauchy's.
-May import NumPy and PyTensor.
+May import NumPy, numba and PyTensor.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.graph.replace import _vectorize_node
+from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
 from bayesgmm.model.coordinates.matrices import product
+from bayesgmm.tools.sources import version
+
+VERSION = version(sys.modules[__name__])
+"""By which PyTensor keeps the compiled forms: changes with this file and those it imports."""
 
 
 def planes(D: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,6 +103,73 @@ class RotationPullback(Op):
         return [input_shapes[0]]
 
 
+@numba.njit(error_model="numpy")
+def multiply_rotations(angles: np.ndarray) -> np.ndarray:
+    """Angles (K, P) to Q (K, D, D)."""
+    K, P = angles.shape
+    D = (1 + int(np.sqrt(1 + 8 * P))) // 2
+    Q = np.zeros((K, D, D))
+    for k in range(K):
+        for i in range(D):
+            Q[k, i, i] = 1.0
+        p = 0
+        for i in range(D):
+            for j in range(i + 1, D):
+                c, s = np.cos(angles[k, p]), np.sin(angles[k, p])
+                for m in range(D):
+                    first, second = Q[k, m, i], Q[k, m, j]
+                    Q[k, m, i] = c * first + s * second
+                    Q[k, m, j] = c * second - s * first
+                p += 1
+    return Q
+
+
+@numba.njit(error_model="numpy")
+def pull_back_rotations(angles: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Angles (K, P) and W (K, D, D) to derivatives (K, P)."""
+    K, D = W.shape[0], W.shape[1]
+    out = np.empty(angles.shape)
+    V = np.empty((D, D))
+    for k in range(K):
+        for i in range(D):
+            for m in range(D):
+                V[i, m] = W[k, i, m]
+        p = 0
+        for i in range(D):
+            for j in range(i + 1, D):
+                c, s = np.cos(angles[k, p]), np.sin(angles[k, p])
+                for m in range(D):
+                    first, second = V[m, i], V[m, j]
+                    V[m, i] = c * first + s * second
+                    V[m, j] = c * second - s * first
+                for m in range(D):
+                    first, second = V[i, m], V[j, m]
+                    V[i, m] = c * first + s * second
+                    V[j, m] = c * second - s * first
+                out[k, p] = V[j, i] - V[i, j]
+                p += 1
+    return out
+
+
+def one_batch_dimension(function: Callable, node: Apply) -> Callable:
+    """Check that the compiled form fits: angles (K, P)."""
+    if node.inputs[0].type.ndim != 2:
+        raise NotImplementedError(f"the compiled form of {node.op} takes angles (K, P), received {node.inputs}.")
+    return function
+
+
+@register_funcify_and_cache_key(Rotation)
+def funcify_rotation(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
+    return one_batch_dimension(multiply_rotations, node), VERSION
+
+
+@register_funcify_and_cache_key(RotationPullback)
+def funcify_rotation_pullback(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
+    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
+    return one_batch_dimension(pull_back_rotations, node), VERSION
+
+
 rotation: Any = Rotation()
 rotation_pullback: Any = RotationPullback()
 
@@ -133,6 +207,3 @@ def rotation_angles(frames: np.ndarray) -> np.ndarray:
             R[..., i, :], R[..., j, :] = c * R[..., i, :] + s * R[..., j, :], c * R[..., j, :] - s * R[..., i, :]
         p += D - 1 - i
     return angles
-
-
-import bayesgmm.model.coordinates.rotations_compiled  # noqa: E402, F401  (after the Ops it registers)

@@ -10,8 +10,8 @@ from bayesgmm.kernel import incomplete
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.likelihood import NO_NOISE
-from bayesgmm.model.likelihood_compiled import mixture_log_likelihood
-from bayesgmm.model.likelihood_incomplete_compiled import incomplete_log_likelihood
+from bayesgmm.model.likelihood import call_compiled_pass as over_complete_rows
+from bayesgmm.model.likelihood_incomplete import call_compiled_pass as over_incomplete_rows
 from bayesgmm.model.packing import pack
 from tests.support.incomplete_cases import CASES, incomplete_rows, mixture
 
@@ -19,7 +19,7 @@ STEP = 1e-6
 
 
 def compiled(packed, log_weights, means, U, log_noise=NO_NOISE[0]):
-    value, *gradients = incomplete_log_likelihood(*packed, log_weights, means, U, log_noise)
+    value, *gradients = over_incomplete_rows(*packed, log_weights, means, U, log_noise)
     return float(value), gradients if np.isfinite(log_noise) else gradients[:3]
 
 
@@ -63,7 +63,7 @@ def test_complete_rows_are_those_of_the_plain_pass(rng):
     observations = incomplete_rows(rng, (), p, 500).observations()
     packed, order = pack(observations)
     value, gradients = compiled(packed, *arguments(p))
-    same, *plain, _ = mixture_log_likelihood(observations.values[order], np.ones(500), *arguments(p), *NO_NOISE)
+    same, *plain, _ = over_complete_rows(observations.values[order], np.ones(500), *arguments(p), *NO_NOISE)
     assert_allclose(value, same, rtol=1e-13)
     for ours, theirs in zip(gradients, plain, strict=True):
         assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs).max())
