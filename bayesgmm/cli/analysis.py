@@ -108,15 +108,14 @@ def analyse(
     # no window is opened, so no toolkit need be found; before anything imports matplotlib
     os.environ.setdefault("MPLBACKEND", "agg")
     clock.lap("imports")
-    with screen.progress("EM") as told:
-        comparison = compare(
-            observations,
-            plan.counts,
-            covariance_type=plan.covariance_type,
-            noise=plan.noise,
-            random_state=plan.seed,
-            on_fit=told,
-        )
+    comparison = compare(
+        observations,
+        plan.counts,
+        covariance_type=plan.covariance_type,
+        noise=plan.noise,
+        random_state=plan.seed,
+        progressbar=screen.live,
+    )
     clock.lap("EM")
     screen.show(report.comparison_section(comparison, plan.criterion))
     write_csv(comparison.table, out / "comparison.csv")

@@ -125,10 +125,15 @@ def compare(
     from bayesgmm.selection.compare import compare as compare_fits
 
     families = list(dict.fromkeys(family.name for family in named)) or "all"
-    with screen.progress("EM") as told:
-        found = compare_fits(
-            observations, counts, covariance_type=families, n_init=starts, noise=noise, random_state=seed, on_fit=told
-        )
+    found = compare_fits(
+        observations,
+        counts,
+        covariance_type=families,
+        n_init=starts,
+        noise=noise,
+        random_state=seed,
+        progressbar=screen.live,
+    )
     for section in comparison_sections(found, criterion):
         screen.show(section)
     if out is not None:
@@ -180,18 +185,17 @@ def _tests(
     n_bootstrap, starts, seed = settings
     family = found.best(criterion).covariance_type
     try:
-        with screen.progress("bootstrap tests") as told:
-            tested = sequential_test(
-                observations,
-                min(counts),
-                max(counts),
-                covariance_type=family,
-                n_bootstrap=n_bootstrap,
-                n_init=starts,
-                noise=found.best(criterion).noise,
-                random_seed=seed,
-                on_test=told,
-            )
+        tested = sequential_test(
+            observations,
+            min(counts),
+            max(counts),
+            covariance_type=family,
+            n_bootstrap=n_bootstrap,
+            n_init=starts,
+            noise=found.best(criterion).noise,
+            random_seed=seed,
+            progressbar=screen.live,
+        )
     except ValueError as error:
         screen.warn(f"no bootstrap test: {error}")
         return None

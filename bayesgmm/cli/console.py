@@ -1,4 +1,4 @@
-"""How a run speaks: rich tables and progress on a terminal, plain text in a pipe, nothing when quiet.
+"""How a run speaks: rich tables on a terminal, plain text in a pipe, nothing when quiet.
 
 May import rich only; what is said comes from ``report``.
 """
@@ -6,13 +6,10 @@ May import rich only; what is said comes from ``report``.
 import io
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -22,7 +19,7 @@ PLAIN_WIDTH = 100
 
 
 class Screen:
-    """Where a run is shown: findings on standard output, progress and warnings on standard error.
+    """Where a run is shown: findings on standard output, warnings on standard error.
 
     Parameters
     ----------
@@ -63,14 +60,6 @@ class Screen:
             )
         for sentence in section.sentences:
             self.say(sentence)
-
-    @contextmanager
-    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
-        """Lend a function to tell (done, total); a bar on a terminal, nothing elsewhere."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._err, transient=True, disable=not self.live) as progress:
-            task = progress.add_task(what, total=None)
-            yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

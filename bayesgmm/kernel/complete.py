@@ -17,7 +17,7 @@ from bayesgmm.kernel.forms import CommonForm, Form, choose_form
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.tools.threads import available_cores, pool, single_threaded_blas
+from bayesgmm.tools.threads import available_cores, over_threads
 
 MOST_CHUNKS = 64
 """A pass is cut into at most this many chunks: enough to keep threads busy, few enough to add cheaply."""
@@ -175,16 +175,12 @@ def _over_chunks[T](
     results: list[T | None] = [None] * len(chunks)
     positions = itertools.count()
 
-    def work() -> None:
+    def in_one_workspace(_: int) -> None:
         workspace = form.workspace(min(block_rows, observations.n_rows))
         while (position := next(positions)) < len(chunks):
             results[position] = function(chunks[position], workspace)
 
-    with single_threaded_blas():
-        others = [pool(n_threads).submit(work) for _ in range(n_threads - 1)]
-        work()
-        for other in others:
-            other.result()
+    over_threads(in_one_workspace, range(n_threads), n_threads)
     return results  # type: ignore[return-value]
 
 

@@ -3,7 +3,6 @@
 May import NumPy, SciPy, the compiled sweeps and the modules below it only.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.spatial.distance import squareform
 
 from bayesgmm.questions.partition_loss import losses_to_draws
-from bayesgmm.tools.threads import available_cores
+from bayesgmm.tools.threads import available_cores, over_threads
 
 MOST_SWEEPS, MOST_ORDERS = 100, 5_000_000
 MOST_RUNS = 16
@@ -136,8 +135,7 @@ def search_partition(
         partitions.settle(labels, groups.weights, by_group, f, most, orders)
         return labels
 
-    with ThreadPoolExecutor(min(available_cores(), len(starts))) as pool:
-        ends = np.stack([*pool.map(settle, range(len(starts))), starts[0]])
+    ends = np.stack([*over_threads(settle, range(len(starts))), starts[0]])
     ended = _expected(ends, groups, f)
     best = int(np.argmin(ended))
     at_best = int((ended[:-1] <= ended[best] + 1e-10).sum())
@@ -147,9 +145,9 @@ def search_partition(
 def _expected(labels: np.ndarray, groups: Groups, f: np.ndarray) -> np.ndarray:
     """Average the losses of P partitions over the draws, on several threads."""
     parts = np.array_split(labels, min(len(labels), 4 * available_cores()))
-    with ThreadPoolExecutor(available_cores()) as pool:
-        means = pool.map(lambda part: losses_to_draws(part, groups.weights, groups.draws, f).mean(axis=1), parts)
-        return np.concatenate(list(means))
+    return np.concatenate(
+        over_threads(lambda part: losses_to_draws(part, groups.weights, groups.draws, f).mean(axis=1), parts)
+    )
 
 
 def _cuts(groups: Groups, most: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -40,7 +39,7 @@ from bayesgmm.sampler.compile_cache import (
 from bayesgmm.sampler.native_callback import Callback, CompiledFunction, interpreted, native
 from bayesgmm.sampler.unconstrained import UnconstrainedSpace, unconstrained_space
 from bayesgmm.tools.sources import version
-from bayesgmm.tools.threads import available_cores, single_threaded_blas
+from bayesgmm.tools.threads import available_cores, over_threads
 
 _C_LOG_DENSITY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_void_p] * 4)
 
@@ -152,25 +151,14 @@ class LogDensity:
         values, gradients = np.empty(len(points)), np.empty(points.shape)
         call = _C_LOG_DENSITY(self.callback.address)
 
-        def evaluate(s: int) -> None:
-            x, gradient, value = points[s].ctypes.data, gradients[s].ctypes.data, values[s : s + 1].ctypes.data
-            if call(points.shape[1], x, gradient, value, self.settings.ctypes.data) != 0:
-                values[s], gradients[s] = -np.inf, np.nan
-
-        if len(points) == 1:
-            with single_threaded_blas():
-                evaluate(0)
-            return values, gradients
-
-        def evaluate_some(some: np.ndarray) -> None:
+        def evaluate(some: np.ndarray) -> None:
             for s in some.tolist():
-                evaluate(s)
+                x, gradient, value = points[s].ctypes.data, gradients[s].ctypes.data, values[s : s + 1].ctypes.data
+                # ctypes gives the GIL back during the call
+                if call(points.shape[1], x, gradient, value, self.settings.ctypes.data) != 0:
+                    values[s], gradients[s] = -np.inf, np.nan
 
-        cores = min(available_cores(), len(points))
-        parts = np.array_split(np.arange(len(points)), min(4 * cores, len(points)))
-        # ctypes gives the GIL back during the call
-        with single_threaded_blas(), ThreadPoolExecutor(cores) as pool:
-            list(pool.map(evaluate_some, parts))
+        over_threads(evaluate, np.array_split(np.arange(len(points)), 4 * available_cores()))
         return values, gradients
 
     def within(self, frame: Frame) -> LogDensity:

@@ -8,23 +8,23 @@ the draws do not depend on how many run at once.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import nutpie
 import pymc as pm
-from threadpoolctl import threadpool_limits
 
 from bayesgmm.sampler.log_density import Frame, LogDensity, compile_log_density
 from bayesgmm.sampler.native_callback import copy_callback
 from bayesgmm.sampler.nutpie_adapter import SAMPLE_STATS, nutpie_model, read_trace
 from bayesgmm.sampler.unconstrained import constrain_draws, initial_vector
-from bayesgmm.tools.progress import ChainProgress
+from bayesgmm.tools.progress import Advance, progress
+from bayesgmm.tools.threads import available_cores, single_threaded_blas
 
 # A diagonal mass matrix cannot follow the means of correlated features: on iris, K = 1, it took 1.7 times the leapfrogs
 # for an eighth of the effective draws. In a frame in which the posterior is about standard normal it is all that is
@@ -109,7 +109,7 @@ def sample_nuts(
     chains : int
         Number of chains when there are no `initial_points`.
     cores : int, optional
-        Chains that run at once; by default as many as there are processors. The draws do not depend on it.
+        Chains that run at once; by default as many as there are cores. The draws do not depend on it.
     random_seed : int, optional
     target_accept : float
         Acceptance rate which the step size is tuned to.
@@ -224,9 +224,9 @@ def draw_unconstrained(
         raise ValueError(f"`frames` has {len(frames)} items for {len(starts)} chains; expected one for each.")
     densities = [density if frame is None else density.within(frame) for frame in frames]
     seeds = _seed_sequence(random_seed).generate_state(len(starts), np.uint64)
-    copy = copy_callback()
+    copy, reports = copy_callback(), _Reports(len(starts))
 
-    def start_chain(chain: int, report: Callable | None) -> Any:
+    def start_chain(chain: int) -> Any:
         frame = frames[chain]
         start = starts[chain] if frame is None else frame.to_z(starts[chain])
         return nutpie.sample(
@@ -238,16 +238,16 @@ def draw_unconstrained(
             seed=int(seeds[chain]),
             target_accept=target_accept,
             progress_bar=False,
-            progress_callback=report,
+            progress_callback=reports.of(chain),
             return_raw_trace=True,
             adaptation=_ADAPTATION if frame is None else _ADAPTATION_IN_FRAME,
             blocking=False,
         )
 
-    cores = cores or os.cpu_count() or 1
-    # Chains run side by side; BLAS threads inside them would fight for the same processors.
-    with threadpool_limits(limits=1), ChainProgress(len(starts), draws + tune, progressbar) as progress:
-        traces, interrupted = _run_chains(start_chain, len(starts), cores, progress)
+    total = len(starts) * (draws + tune)
+    with single_threaded_blas(), progress(reports.text, total, show=progressbar) as advance:
+        told = partial(reports.tell, advance)
+        traces, interrupted = _run_chains(start_chain, len(starts), cores or available_cores(), told)
     kept = _largest_block({chain: len(values) for chain, (values, _) in traces.items()})
     if kept is None:
         # chains that ran to their end have their draws
@@ -269,7 +269,35 @@ def _seed_sequence(seed: int | np.random.SeedSequence | None) -> np.random.SeedS
     return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
 
 
-def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: ChainProgress) -> tuple[dict, bool]:
+class _Reports:
+    """How far each chain has come, as nutpie says from threads of its own."""
+
+    def __init__(self, n_chains: int) -> None:
+        self._draws, self._divergences = np.zeros((2, n_chains), dtype=int)
+        self._told = 0
+
+    def of(self, chain: int) -> Callable[[list], None]:
+        """Give what nutpie calls with the progress of its one chain."""
+
+        def report(chains: list) -> None:
+            self._draws[chain] = chains[0].finished_draws
+            self._divergences[chain] = chains[0].divergences
+
+        return report
+
+    @property
+    def text(self) -> str:
+        return f"Sampling {len(self._draws)} chains, {self._divergences.sum()} divergences"
+
+    def tell(self, advance: Advance) -> None:
+        """Pass on what has changed."""
+        before, self._told = self._told, int(self._draws.sum())
+        advance(self._told - before, self.text)
+
+
+def _run_chains(
+    start_chain: Callable[[int], Any], n_chains: int, cores: int, told: Callable[[], None]
+) -> tuple[dict, bool]:
     """Run the chains, `cores` at a time; return chain -> (values, statistics), and whether Ctrl-C cut them short."""
     waiting = deque(range(n_chains))
     running: dict[int, Any] = {}
@@ -277,7 +305,7 @@ def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: Chai
     try:
         while waiting or running:
             while waiting and len(running) < cores:
-                running[waiting[0]] = start_chain(waiting[0], progress.reporter(waiting[0]))
+                running[waiting[0]] = start_chain(waiting[0])
                 waiting.popleft()
             for chain, sampler in list(running.items()):
                 try:
@@ -286,7 +314,7 @@ def _run_chains(start_chain: Callable, n_chains: int, cores: int, progress: Chai
                     continue
                 traces[chain] = read_trace(trace)
                 del running[chain]
-            progress.refresh()
+            told()
     except KeyboardInterrupt:
         for chain, sampler in running.items():
             if chain not in traces:

@@ -133,7 +133,8 @@ def bootstrap_test(
     statistic = _ratio(observations, smaller, larger)
     null: list[float] = []
     n_failed = 0
-    with single_threaded_blas(), progress("data sets", n_bootstrap, show=progressbar) as done:
+    what = f"data sets with {n_components} components"
+    with single_threaded_blas(), progress(what, n_bootstrap, show=progressbar) as done:
         # another takes the place of one that failed: with one value less than asked for, no p could be 1 / (1 + B)
         while len(null) < n_bootstrap and n_failed <= n_bootstrap:
             simulated = simulated_like(rng, smaller.parameters_, observations)

@@ -1,8 +1,7 @@
 """Which K and which family: mixtures by maximum likelihood over a grid, side by side."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
@@ -33,6 +32,7 @@ from bayesgmm.em.starts.requested import FIRST_SHARE
 from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.progress import progress
 from bayesgmm.tools.threads import single_threaded_blas
 
 CRITERIA = ("bic", "aic", "icl")
@@ -119,7 +119,7 @@ def compare(
     on_fit : callable (done, total), optional
         Told after each model.
     progressbar : bool
-        Show the models done, the time taken and the time left, on standard error.
+        Show the models done, the time taken and the time left, where standard error is a terminal.
 
     Returns
     -------
@@ -142,14 +142,16 @@ def compare(
         "noise": noise, "n_init": n_init, "random_state": random_state,
     }  # fmt: skip
     rows, fits = [], {}
-    with single_threaded_blas(), _told(on_fit, progressbar) as told:
+    with single_threaded_blas(), progress("models", len(grid), show=progressbar) as advance:
         for done, (family, k) in enumerate(grid, start=1):
             mixture = GaussianMixture(k, covariance_type=family.name, **settings)
             found = _fitted(mixture, observations, shared.of(family, k, reg_covar))
             if isinstance(found, GaussianMixture):
                 fits[family.name, k] = found
             rows.append({"covariance_type": family.name, "n_components": k} | _row(found, observations))
-            told(done, len(grid))
+            advance(1)
+            if on_fit is not None:
+                on_fit(done, len(grid))
     columns = [
         *("covariance_type", "n_components", "loglik", "n_parameters", "bic", "aic", "icl", "entropy"),
         *("converged", "admissible", "n_iter", "n_starts", "starts_at_best", "smallest_component", "status"),
@@ -288,31 +290,3 @@ class _SharedStarts:
 
 def _with_noise(start: Callable[[], MixtureParameters], noise: Noise) -> MixtureParameters:
     return replace(start(), noise=noise)
-
-
-@contextmanager
-def _told(on_fit: Callable[[int, int], None] | None, progressbar: bool) -> Iterator[Callable[[int, int], None]]:
-    """Lend what is told (done, total): the caller's function, a progress bar, or nobody."""
-    if not progressbar:
-        yield on_fit if on_fit is not None else (lambda done, total: None)
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("models"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("models")
-
-        def both(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-            if on_fit is not None:
-                on_fit(done, total)
-
-        yield both

@@ -3,7 +3,6 @@
 May import NumPy, pandas and the modules below it only.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,14 +48,7 @@ class SequentialTest:
         )
 
 
-def sequential_test(
-    X: Any,
-    smallest: int,
-    largest: int,
-    *,
-    on_test: Callable[[int, int], None] | None = None,
-    **settings: Any,
-) -> SequentialTest:
+def sequential_test(X: Any, smallest: int, largest: int, **settings: Any) -> SequentialTest:
     """Test K against K + 1 components for K = smallest, ..., largest - 1, until a test does not reject at 5 %.
 
     Each test has its level; the number found is too large with a probability of at most 5 % where the true number is
@@ -67,8 +59,6 @@ def sequential_test(
     X : table
         (N, D).
     smallest, largest : int
-    on_test : callable (done, total), optional
-        Told before each test, and at the end.
     **settings
         Of `bootstrap_test`.
 
@@ -82,10 +72,7 @@ def sequential_test(
             f"a test needs two numbers of components, the smaller against the larger; received {smallest} to {largest}."
         )
     tests: list[BootstrapTest] = []
-    total = largest - smallest
     for K in range(smallest, largest):
-        if on_test is not None:
-            on_test(K - smallest, total)
         try:
             tests.append(bootstrap_test(X, K, **settings))
         except ValueError as error:
@@ -94,8 +81,6 @@ def sequential_test(
             return SequentialTest(tuple(tests), K, f"{K} could not be tested: {error}")
         if tests[-1].p_value > LEVEL:
             break
-    if on_test is not None:
-        on_test(total, total)
     if tests[-1].p_value > LEVEL:
         return SequentialTest(tuple(tests), tests[-1].n_components)
     return SequentialTest(tuple(tests), largest, f"{largest} is the largest number asked for, and was not tested.")

@@ -2,6 +2,7 @@ import _thread
 import dataclasses
 import threading
 import time
+from types import SimpleNamespace
 
 import arviz as az
 import numpy as np
@@ -194,6 +195,15 @@ def test_largest_block_of_common_draws():
     assert nuts._largest_block({0: 100, 1: 100, 2: 50, 3: 50}) == ((0, 1, 2, 3), 50)
     assert nuts._largest_block({0: 10, 1: 0}) == ((0,), 10)
     assert nuts._largest_block({0: 0, 1: 0}) is None
+
+
+def test_what_nutpie_says_of_each_chain_is_added_up():
+    reports, told = nuts._Reports(3), []
+    for chain, draws, divergences in ((0, 10, 1), (2, 5, 0), (0, 12, 4)):
+        reports.of(chain)([SimpleNamespace(finished_draws=draws, divergences=divergences)])
+        reports.tell(lambda more, what: told.append((more, what)))
+    assert [more for more, _ in told] == [10, 5, 2]
+    assert told[-1][1] == "Sampling 3 chains, 4 divergences"
 
 
 def test_no_bar_off_a_terminal(density, capfd):

@@ -30,3 +30,15 @@ def test_slow_work_has_a_bar_where_it_is_wanted_and_somebody_watches(monkeypatch
         for _ in range(3):
             advance(1)
     assert ("points" in sys.stderr.getvalue()) == seen
+
+
+def test_the_work_may_be_called_something_else_meanwhile(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(module, "PATIENCE", -1.0)
+    with progress("no chain", 2) as advance:
+        advance(1)
+        advance(0, "one chain")
+        advance(1)
+    text = sys.stderr.getvalue()
+    assert "one chain" in text
+    assert "2/2" in text

@@ -2,11 +2,12 @@
 
 import multiprocessing
 import threading
+import time
 
 import pytest
 from threadpoolctl import threadpool_info
 
-from bayesgmm.tools.threads import available_cores, over_threads, pool, single_threaded_blas
+from bayesgmm.tools.threads import available_cores, over_threads, single_threaded_blas
 
 
 def blas_threads():
@@ -34,14 +35,49 @@ def test_an_error_in_a_thread_comes_out_and_the_pool_lives_on():
     def fail(i):
         raise LookupError(f"part {i}")
 
-    with pytest.raises(LookupError, match="part 0"):
-        over_threads(fail, [0, 1, 2], 2)
-    assert over_threads(str, [0, 1, 2], 2) == ["0", "1", "2"]
+    for n_threads in (1, 2, 5):
+        with pytest.raises(LookupError, match="part 0"):
+            over_threads(fail, [0, 1, 2], n_threads)
+        assert over_threads(str, [0, 1, 2], n_threads) == ["0", "1", "2"]
 
 
-def test_a_pool_is_kept():
-    assert pool(3) is pool(3)
-    assert pool(3) is not pool(2)
+def test_when_an_error_comes_out_no_thread_works_any_more():
+    begun, ended = [], []
+
+    def part(i):
+        begun.append(i)
+        if i == 0:
+            raise LookupError
+        time.sleep(0.05)
+        ended.append(i)
+
+    with pytest.raises(LookupError):
+        over_threads(part, range(100), 3)
+    assert sorted(begun) == [0, *sorted(ended)]
+    assert len(begun) < 100
+
+
+def test_parts_that_ask_for_threads_do_not_wait_for_each_other():
+    def outer(i):
+        return over_threads(lambda j: 10 * i + j, [0, 1, 2], 2)
+
+    answers = []
+    # on a thread of its own, so that a lock would fail the test and not hang it
+    asking = threading.Thread(target=lambda: answers.append(over_threads(outer, range(6), 2)), daemon=True)
+    asking.start()
+    asking.join(20)
+    assert answers == [[[10 * i, 10 * i + 1, 10 * i + 2] for i in range(6)]]
+
+
+def test_threads_are_kept():
+    def names():
+        meet = threading.Barrier(3, timeout=20)
+        over_threads(lambda _: meet.wait(), range(3), 3)
+        return {thread.name for thread in threading.enumerate() if thread.name.startswith("bayesgmm")}
+
+    first = names()
+    assert first
+    assert names() == first
 
 
 def test_blas_is_held_to_one_thread_and_let_go():
