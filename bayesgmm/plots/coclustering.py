@@ -1,20 +1,19 @@
 """The picture of which rows belong together: a heat map of co-clustering probabilities."""
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
-from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_xy
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import INK, Picture, complete, open_picture
+from bayesgmm.plots.picture import INK, Picture, complete, known_keys, open_picture
 from bayesgmm.plots.rows import own_rows, shown
 from bayesgmm.posterior.datatree import OBS, view
 from bayesgmm.questions.coclustering import coclustering
@@ -92,7 +91,7 @@ def plot_coclustering(
     observations = mixture.observe(X)
     rows = choose_rows(observations, MOST_ROWS)
     drawn = observations.take(rows)
-    known = validate_dict_argument(stats, valid_keys=("coclustering",)).get("coclustering")
+    known = known_keys("stats", stats, ["coclustering"]).get("coclustering")
     if known is not None and known["probability"].shape != (observations.n_rows,) * 2:
         raise ValueError(
             f'stats["coclustering"] is {known["probability"].shape}, and the data has {observations.n_rows} rows: it '
@@ -119,7 +118,11 @@ def plot_coclustering(
     matrix, label = matrix[np.ix_(order, order)], label[order]
     n = len(label)
     coords = {PANEL: ["heat"]}
-    picture.draw("heat", _heat, xr.DataArray(matrix[None], dims=(PANEL, "row", "column"), coords=coords))
+    heat = xr.DataArray(matrix[None], dims=(PANEL, "row", "column"), coords=coords)
+    if picture.collection.backend == "matplotlib":
+        picture.draw("heat", _image, heat)
+    else:  # the other backends share no image, but filled contours
+        picture.draw("heat", _filled_contours, heat, backend=picture.backend)
     bar = xr.DataArray(
         np.stack([np.full(n, -0.022 * n), np.arange(n)])[None],
         dims=(PANEL, "plot_axis", OBS),
@@ -136,7 +139,7 @@ def plot_coclustering(
     picture.draw_noise(bar, label, size=picture.marker_size(18))
     between = xr.DataArray((np.flatnonzero(np.diff(label)) + 0.5)[None], dims=(PANEL, "edge"), coords=coords)
     if between.sizes["edge"]:
-        picture.draw("edge", _edges, between, color=INK, width=0.5, alpha=0.6)
+        picture.draw("edge", _edges, between, backend=picture.backend, color=INK, width=0.5, alpha=0.6)
     which = shown(n, observations.n_rows)
     picture.write("xlabel", "xlabel", {"heat": "row, in the same order"})
     picture.write("ylabel", "ylabel", {"heat": f"{which}, by component"})
@@ -161,26 +164,26 @@ def _order(matrix: np.ndarray, label: np.ndarray) -> np.ndarray:
     return np.concatenate(order)
 
 
-def _edges(da: xr.DataArray, target: Any, **properties: Any) -> Any:
+def _edges(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> Any:
     """Draw lines between components, across and along."""
-    backend = backend_from_object(target)
     return [draw(edge, target, **properties) for edge in da.values for draw in (backend.hline, backend.vline)][-1]
 
 
-def _heat(da: xr.DataArray, target: Any, **properties: Any) -> Any:
+def _image(da: xr.DataArray, target: Any, **properties: Any) -> Any:
     """Draw a symmetric matrix of probabilities, its first row at the bottom."""
     n = da.shape[0]
-    backend = backend_from_object(target, return_module=False)
-    if backend == "matplotlib":
-        # not aspect="equal": the layout would then cut the label of the vertical axis
-        defaults = {"cmap": "Greys", "vmin": 0, "vmax": 1, "interpolation": "nearest", "origin": "lower"}
-        image = target.imshow(da.values, **{**defaults, "aspect": "auto", **properties})
-        target.set_xlim(-0.045 * n, n - 0.5)
-        target.set_ylim(-0.5, n - 0.5)
-        return image
-    # the other backends share no image, but filled contours
-    properties = {"levels": np.linspace(0, 1, 11), **properties}
-    return backend_from_object(target).contourf(np.arange(n), np.arange(n), da.values, target, **properties)
+    # not aspect="equal": the layout would then cut the label of the vertical axis
+    defaults = {"cmap": "Greys", "vmin": 0, "vmax": 1, "interpolation": "nearest", "origin": "lower"}
+    image = target.imshow(da.values, **{**defaults, "aspect": "auto", **properties})
+    target.set_xlim(-0.045 * n, n - 0.5)
+    target.set_ylim(-0.5, n - 0.5)
+    return image
+
+
+def _filled_contours(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> Any:
+    """Draw the same matrix as bands of probability."""
+    at = np.arange(da.shape[0])
+    return backend.contourf(at, at, da.values, target, **{"levels": np.linspace(0, 1, 11), **properties})
 
 
 def _colorbar(picture: Picture) -> None:

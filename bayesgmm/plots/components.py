@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_x, scatter_xy
 from scipy.stats import chi2
 
@@ -202,10 +202,11 @@ def _draw_ellipses(
         outlines,
         width=0.7 if n_draws > 1 else 2.0,
         alpha=float(np.clip(10 / n_draws, 0.08, 1.0)),
+        backend=picture.backend,
     )
     if em is not None:
         outlines = xr.DataArray(np.stack([ellipses(em, pair, prob) for pair in pairs]), dims=dims, coords=by_component)
-        picture.draw("em", _outlines, outlines, color=INK, width=1.4, linestyle=picture.dashes)
+        picture.draw("em", _outlines, outlines, backend=picture.backend, color=INK, width=1.4, linestyle=picture.dashes)
     axis = [picture.feature_label(n, u) for n, u in zip(mixture.feature_names, mixture.units, strict=True)]
     picture.write("xlabel", "xlabel", {p: axis[a] for p, (a, _) in zip(by_pair[PAIR], pairs, strict=True)})
     picture.write("ylabel", "ylabel", {p: axis[b] for p, (_, b) in zip(by_pair[PAIR], pairs, strict=True)})
@@ -252,9 +253,12 @@ def _draw_curves(
         drawn,
         width=0.7 if n_draws > 1 else 2.0,
         alpha=float(np.clip(10 / n_draws, 0.08, 1.0)),
+        backend=picture.backend,
     )
     if em is not None:
-        picture.draw("em", _outlines, curves(em), color=INK, width=1.4, linestyle=picture.dashes)
+        picture.draw(
+            "em", _outlines, curves(em), backend=picture.backend, color=INK, width=1.4, linestyle=picture.dashes
+        )
     picture.write("xlabel", "xlabel", {name: picture.feature_label(name, unit)})
     picture.write("ylabel", "ylabel", {name: density_label([unit])})
 
@@ -276,10 +280,9 @@ def ellipses(parameters: MixtureParameters, pair: Sequence[int], prob: float) ->
     return (mean[..., None] + np.linalg.cholesky(covariance) @ circle).swapaxes(0, 1)
 
 
-def _outlines(da: xr.DataArray, target: Any, **properties: Any) -> np.ndarray:
+def _outlines(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> np.ndarray:
     """Draw separate lines, so that their transparency adds up; the list of them, as one object."""
-    line = backend_from_object(target).line
     lines = da.transpose(..., "plot_axis", "point").values.reshape(-1, 2, da.sizes["point"])
     artists = np.empty((), dtype=object)
-    artists[()] = [line(x, y, target, **properties) for x, y in lines]
+    artists[()] = [backend.line(x, y, target, **properties) for x, y in lines]
     return artists

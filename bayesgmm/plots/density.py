@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
-from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
 
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots import density_curves, density_pairs, density_surface
-from bayesgmm.plots.picture import open_picture
+from bayesgmm.plots.picture import known_keys, open_picture
 from bayesgmm.plots.rows import check_count, choose_features
 from bayesgmm.posterior.datatree import FEATURE, view
 from bayesgmm.posterior.intervals import check_ci_prob
@@ -108,7 +107,7 @@ def plot_density(
     pairs = pairs and len(chosen) > 1
     surface = len(chosen) == 2 and not pairs
     kind = density_pairs if pairs else density_surface if surface else density_curves
-    stats = validate_dict_argument(stats, valid_keys=kind.STATS)
+    stats = known_keys("stats", stats, kind.STATS)
     usual = 48 if pairs else 64 if surface else density_pairs.CURVE_POINTS
     n_points = check_count("n_points", usual if n_points is None else n_points, least=2)
     names = [mixture.feature_names[j] for j in chosen]

@@ -1,10 +1,10 @@
 """Densities of pairs of features: contours over the data below the diagonal, single features on it."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_xy
 
 from bayesgmm.data.observations import Observations
@@ -54,7 +54,7 @@ def draw(
     below = [panels[i * D + j] for i, j in pairs]
     above = [panels[j * D + i] for i, j in pairs]
     empty = xr.DataArray(np.zeros(len(above)), dims=PANEL, coords={PANEL: above})
-    picture.draw("empty", _without_axes, empty, store_artist=False)
+    picture.draw("empty", _without_axes, empty, backend=picture.backend, store_artist=False)
     density_curves.draw_panels(picture, dt, mixture, observations, chosen, prob, CURVE_POINTS, histogram, panel=PANEL)
 
     shares = stats.get("regions", density_surface.REGIONS)
@@ -90,6 +90,8 @@ def draw(
         n_points=n_points,
         shares=shares,
         color=INK,
+        backend=picture.backend,
+        **picture.only_matplotlib(linewidths=1.0),
     )
     x_labels, y_labels = density_curves.labels(picture, mixture, chosen)
     axis = list(x_labels.values())
@@ -107,16 +109,16 @@ def _mean_density(two: "xr.DataTree | GaussianMixture", x: np.ndarray, y: np.nda
     return density(two, points, ci_prob=prob, intervals=False)["density"].values.reshape(len(x), len(y))
 
 
-def _contours(da: xr.DataArray, target: Any, *, n_points: int, shares: Any, **properties: Any) -> Any:
+def _contours(
+    da: xr.DataArray, target: Any, *, backend: ModuleType, n_points: int, shares: Any, **properties: Any
+) -> Any:
     """Contours of one pair, its axes and its densities packed in one array, because each panel has its own."""
     x, y, mean = np.split(da.values, [n_points, 2 * n_points])
     mean = mean.reshape(n_points, n_points)
     levels = np.array(list(density_surface.region_levels(mean, shares)))
-    if backend_from_object(target, return_module=False) == "matplotlib":
-        properties = {"linewidths": 1.0, **properties}
-    lines = backend_from_object(target).contour(x, y, mean, target, levels=levels, **properties)
+    lines = backend.contour(x, y, mean, target, levels=levels, **properties)
     return lines[0] if isinstance(lines, list) else lines
 
 
-def _without_axes(da: xr.DataArray, target: Any, **properties: Any) -> Any:
-    return backend_from_object(target).remove_axis(target, axis="both")
+def _without_axes(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> Any:
+    return backend.remove_axis(target, axis="both")

@@ -1,11 +1,11 @@
 """The density of two features: contours over the data, and the width of its band beside them."""
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_xy
 
 from bayesgmm.data.observations import Observations
@@ -56,6 +56,7 @@ def draw(
             x=x,
             y=y,
             levels=_even_levels(float(width.max())),
+            backend=picture.backend,
             cmap="cividis" if picture.collection.backend == "bokeh" else "BuPu",
             **picture.only_matplotlib(vmin=0, vmax=1.3 * width.max()),
         )
@@ -83,7 +84,11 @@ def draw(
         y=y,
         levels=np.array(list(levels)),
         color=INK,
-        names=[f"{100 * share:g} %" for share in levels.values()],
+        backend=picture.backend,
+        names=[f"{100 * share:g} %" for share in levels.values()]
+        if picture.collection.backend == "matplotlib"
+        else None,
+        **picture.only_matplotlib(linewidths=1.0),
     )
     names, units = ([values[j] for j in chosen] for values in (mixture.feature_names, mixture.units))
     labels = [picture.feature_label(name, unit) for name, unit in zip(names, units, strict=True)]
@@ -99,19 +104,18 @@ def draw(
         _colorbar(picture, density_label(units).replace("density", "width"))
 
 
-def _filled_contours(da: xr.DataArray, target: Any, **properties: Any) -> Any:
+def _filled_contours(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> Any:
     x, y = properties.pop("x"), properties.pop("y")
-    return backend_from_object(target).contourf(x, y, da.values, target, **properties)
+    return backend.contourf(x, y, da.values, target, **properties)
 
 
-def _contours(da: xr.DataArray, target: Any, *, names: Sequence[str], **properties: Any) -> Any:
-    """Contour lines, named on the line where the backend can."""
+def _contours(
+    da: xr.DataArray, target: Any, *, backend: ModuleType, names: Sequence[str] | None, **properties: Any
+) -> Any:
+    """Contour lines, named on the line where names are given."""
     x, y = properties.pop("x"), properties.pop("y")
-    backend = backend_from_object(target, return_module=False)
-    if backend == "matplotlib":
-        properties = {"linewidths": 1.0, **properties}
-    lines = backend_from_object(target).contour(x, y, da.values, target, **properties)
-    if backend == "matplotlib":
+    lines = backend.contour(x, y, da.values, target, **properties)
+    if names is not None:
         target.clabel(lines, fmt=dict(zip(lines.levels, names, strict=True)), fontsize="x-small")
     return lines[0] if isinstance(lines, list) else lines
 

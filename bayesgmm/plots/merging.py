@@ -1,17 +1,16 @@
 """The picture of merging components into clusters: the entropy at each step, and where it bends."""
 
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
-from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import line_xy, scatter_xy, set_xlim, set_xticks, set_ylim, vline
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import COMPONENT_COLORS, INK, MUTED, PALE, open_picture
+from bayesgmm.plots.picture import COMPONENT_COLORS, INK, MUTED, PALE, known_keys, open_picture
 from bayesgmm.posterior.datatree import OBS
 from bayesgmm.questions.merge import N_CLUSTERS, merge
 
@@ -79,7 +78,7 @@ def plot_merging(
     >>> sorted(pc.viz.children)
     ['line', 'lines_fitted', 'name', 'step', 'suggested', 'title', 'xlabel', 'ylabel']
     """
-    found = validate_dict_argument(stats, valid_keys=("merging",)).get("merging")
+    found = known_keys("stats", stats, ["merging"]).get("merging")
     found = merge(dt, X, memberships=False) if found is None else found
     picture = open_picture(
         PANEL,
@@ -115,7 +114,9 @@ def plot_merging(
     picture.draw("step", scatter_xy, points, color=COMPONENT_COLORS[0], size=picture.marker_size(30))
     names = _names(found)
     if names:
-        picture.draw("name", _write, points, names=names, **picture.only_matplotlib(fontsize="small"))
+        picture.draw(
+            "name", _write, points, backend=picture.backend, names=names, **picture.only_matplotlib(fontsize="small")
+        )
     for panel in PANELS:
         width = max(float(np.ptp(across[panel])), 1.0)
         limits = (
@@ -137,14 +138,14 @@ def plot_merging(
     return picture.collection
 
 
-def _write(da: xr.DataArray, target: Any, *, names: Mapping[int, str], **properties: Any) -> Any:
+def _write(da: xr.DataArray, target: Any, *, backend: ModuleType, names: Mapping[int, str], **properties: Any) -> Any:
     """Write a name beside each step, where the curve does not run; the last one below it."""
     x, y = (da.sel(plot_axis=axis).values for axis in ("x", "y"))
     rises, away = x[0] > x[-1], 0.025 * float(np.ptp(y))
     artist = None
     for step, text in names.items():
         last = step == len(x) - 1
-        artist = backend_from_object(target).text(
+        artist = backend.text(
             x[step],
             y[step] - away if last else y[step] + away,
             text,

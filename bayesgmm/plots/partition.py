@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import scatter_xy, set_ylim
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import Picture, complete, open_picture
+from bayesgmm.plots.picture import Picture, complete, known_keys, open_picture
 from bayesgmm.plots.rows import choose_features, shown
 from bayesgmm.posterior.datatree import COMPONENT, OBS, view
 from bayesgmm.questions.partition import partition
@@ -104,7 +103,7 @@ def plot_partition(
             f"`features` is {features!r}; the map has two axes: give two of {list(mixture.feature_names)}."
         )
     observations = mixture.observe(X)
-    found = validate_dict_argument(stats, valid_keys=("partition",)).get("partition")
+    found = known_keys("stats", stats, ["partition"]).get("partition")
     if found is None:
         found = partition(dt, observations, loss=loss, ci_prob=ci_prob)
     if found.sizes[OBS] != observations.n_rows:

@@ -13,9 +13,7 @@ import numpy as np
 import xarray as xr
 from arviz_base import rcParams
 from arviz_base.labels import BaseLabeller
-from arviz_base.validate import validate_dict_argument
 from arviz_plots import PlotCollection
-from arviz_plots.plot_collection import backend_from_object
 from arviz_plots.visuals import scatter_x, scatter_xy
 
 from bayesgmm.mixture.noise import NOISE_LABEL
@@ -123,7 +121,7 @@ class Picture:
         data = xr.DataArray(np.array(list(texts.values()), dtype=object), dims=panel, coords={panel: list(texts)})
 
         def put(da: xr.DataArray, target: Any, **properties: Any) -> Any:
-            return getattr(backend_from_object(target), function_name)(da.item(), target, **properties)
+            return getattr(self.backend, function_name)(da.item(), target, **properties)
 
         self.draw(name, put, data, **defaults)
 
@@ -244,8 +242,8 @@ def open_picture(
     ValueError
         For a visual that this picture does not have, or a `plot_collection` without these panels or components.
     """
-    visuals = validate_dict_argument(visuals, valid_keys=tuple(visual_names))
-    aes_by_visuals = validate_dict_argument(aes_by_visuals, valid_keys=tuple(visual_names))
+    visuals = known_keys("visuals", visuals, visual_names)
+    aes_by_visuals = known_keys("aes_by_visuals", aes_by_visuals, visual_names)
     labeller = ComponentLabeller() if labeller is None else labeller
     if plot_collection is not None:
         plots = plot_collection.viz["plot"] if "plot" in plot_collection.viz else xr.DataArray()
@@ -294,6 +292,20 @@ def open_picture(
         **{"col_wrap": n_columns, **values, **rest},
     )
     return Picture(collection, visuals, aes_by_visuals, labeller, fresh=True)
+
+
+def known_keys(name: str, given: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
+    """Copy a mapping that a caller gave, empty for None.
+
+    Raises
+    ------
+    ValueError
+        When it has a key that is none of `keys`.
+    """
+    given = dict(given or {})
+    if unknown := [key for key in given if key not in keys]:
+        raise ValueError(f"`{name}` has the keys {unknown}; expected some of {list(keys)}.")
+    return given
 
 
 def complete(visual: Callable[..., Any]) -> Callable[..., Any]:

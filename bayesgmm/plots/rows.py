@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_base.validate import validate_dict_argument
 
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.plots.picture import known_keys
 from bayesgmm.posterior.datatree import (
     COMPONENT,
     FEATURE,
@@ -67,7 +67,7 @@ def known_membership(stats: Mapping[str, Any] | None, n_rows: int) -> xr.Dataset
     ValueError
         For another key, or memberships of another number of rows.
     """
-    known = validate_dict_argument(stats, valid_keys=("membership",)).get("membership")
+    known = known_keys("stats", stats, ["membership"]).get("membership")
     if known is not None and known.sizes[OBS] != n_rows:
         raise ValueError(
             f'stats["membership"] has {known.sizes[OBS]} rows, and the data {n_rows}: they must be the same.'
