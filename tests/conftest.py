@@ -13,6 +13,8 @@ matplotlib.use("Agg")
 # fast: `make test`, the same examples every time. thorough: HYPOTHESIS_PROFILE=thorough make test
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)
+# varied: as many as fast, but other ones each time, which --hypothesis-seed repeats: `make processors`
+hypothesis.settings.register_profile("varied", deadline=None, max_examples=25, database=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 TRUTH = Path(__file__).resolve().parents[2] / "shared" / "truth"

@@ -194,22 +194,26 @@ class QuasiNewton:
         here = self._place(origin)
         K, D = origin.means.shape
         noise = origin.noise
+        # what is frozen is kept as it is: there and back through logarithms it would drift by rounding
+        weights_move = "weights" not in self._frozen
         if noise is not None:
             step, towards = step[:-1], step[-1]
-            if here.root_noise > 0:
+            if here.root_noise > 0 and weights_move:
                 further = np.clip(towards / here.root_noise, -LARGEST_NOISE_STEP, LARGEST_NOISE_STEP)
                 noise = Noise(np.asarray(expit(here.logit + further)), noise.background)
         move = step.reshape(K, -1) / here.root_n[:, None]
-        log_weights = here.log_weights + move[:, 0]
-        weights = np.exp(log_weights - log_weights.max())
-        weights /= weights.sum()
+        weights = origin.weights
+        if weights_move:
+            log_weights = here.log_weights + move[:, 0]
+            weights = np.exp(log_weights - log_weights.max())
+            weights /= weights.sum()
         diagonal = move[:, 1 + D : 1 + 2 * D]
         diagonal /= ROOT_2
         np.exp(diagonal, out=diagonal)
         triangle = np.zeros((K, D * (D + 1)))
         triangle[:, _entries(D)] = move[:, 1:]
         turned = here.factor @ triangle.reshape(K, D, D + 1)
-        means = origin.means + turned[:, :, D]
+        means = origin.means if "means" in self._frozen else origin.means + turned[:, :, D]
         if "covariances" in self._frozen:
             return MixtureParameters(weights, means, origin.covariances, origin.precision_cholesky, noise)
         factor = turned[:, :, :D]

@@ -44,7 +44,10 @@ def test_so_do_both_in_many_features(family, D):
     found = family.maximise(W, N, start)
     assert np.abs(slopes(start, W, np.ones(3))).max() > 1e-2 * N.sum()
     assert np.abs(slopes(found, W, np.ones(3))).max() < 1e-6 * N.sum()
-    assert_allclose(family.maximise(W, N, found), found, rtol=1e-8, atol=1e-8 * np.abs(found).max())
+    # the last step leaves its square, times a ratio of third to second derivatives, here taken to be below ten; axes
+    # that turn by so much change a covariance by twice that part of its largest variance
+    left = 2 * 10 * common_orientation.SMALL_STEP**2
+    assert_allclose(family.maximise(W, N, found), found, rtol=0, atol=left * np.abs(found).max())
 
 
 @criteria

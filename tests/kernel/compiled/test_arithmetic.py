@@ -15,9 +15,17 @@ from bayesgmm.kernel.compiled.arithmetic import (
     normalise,
 )
 
-# In loops, as the pass runs them: vector instructions are what is tested.
-exp_each = numba.vectorize(lambda x: exp_nonpositive(x))
-log_each = numba.vectorize(lambda x: log_at_least_one(x))
+
+# In loops, as the pass runs them: vector instructions are what is tested. Not as ufuncs: NumPy would read the
+# processor's flags after one, and a compiler may compute, on some processors, what it then does not choose.
+@numba.njit
+def exp_each(x):
+    return np.array([exp_nonpositive(one) for one in x])
+
+
+@numba.njit
+def log_each(x):
+    return np.array([log_at_least_one(one) for one in x])
 
 
 def test_exp_is_within_one_unit_in_the_last_place(rng):
