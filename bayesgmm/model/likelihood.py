@@ -154,7 +154,7 @@ class MixtureLogLikelihood(Op):
         ]
 
 
-@c_function("bayesgmm_pass_over_rows", SIGNATURE, error_model="numpy")
+@c_function("bayesgmm_pass_over_rows", SIGNATURE, fastmath=False, error_model="numpy")
 def pass_over_rows(
     N: int, D: int, K: int, W: int, G: int,
     x: Any, row_weights: Any, log_weights: Any, means: Any, U: Any, log_noise: Any, background: Any,

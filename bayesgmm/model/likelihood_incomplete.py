@@ -94,7 +94,7 @@ class IncompleteLogLikelihood(Op):
         return [*held, *(cotangents[0] * gradient for gradient in outputs[1:])]
 
 
-@c_function("bayesgmm_pass_over_incomplete_rows", SIGNATURE, error_model="numpy")
+@c_function("bayesgmm_pass_over_incomplete_rows", SIGNATURE, fastmath=False, error_model="numpy")
 def pass_over_rows(
     N: int, D: int, K: int, G: int, M: int, B: int,
     rows: Any, row_weights: Any, starts: Any, seen: Any, components: Any, errors: Any, own: Any, own_errors: Any,

@@ -4,8 +4,8 @@ The last bit of a sum depends on the order of its additions, and BLAS, NumPy and
 processor they find. Here each is told of another one. The number of threads, and the examples that Hypothesis draws,
 change with it, and all that was compiled before is out of reach.
 
-`python -m tests.support.processors tests/kernel -x` runs a part: the arguments are pytest's. With `--only=Haswell` first
-it does so for one processor.
+`python -m tests.support.processors tests/kernel -x` runs a part, the arguments being pytest's; `--only=Haswell`, given
+first, runs one processor.
 """
 
 import os

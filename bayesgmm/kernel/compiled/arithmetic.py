@@ -23,6 +23,8 @@ BLOCK_ROWS = 248
 
 # Sums may be reordered into vector lanes where it says so. NaN and infinity keep their meaning in both: neither nnan
 # nor ninf is set. exp relies on the order of its additions, and is wrong by a factor when they are reordered.
+# Every compiled function says which of these it wants, or False: numba gives one that does not say the flags of the
+# function that happens to call it first, and the last bit would depend on what was computed before.
 REORDERED = {"contract", "nsz", "reassoc"}
 ORDERED = {"contract"}
 

@@ -17,7 +17,7 @@ from bayesgmm.kernel.natural import LOG_2PI
 SHIFT_ROWS = 256
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def log_constants(log_weights: np.ndarray, U: np.ndarray) -> np.ndarray:
     """Log weights_k - D/2 log 2 pi + log det U_k, (K,)."""
     K, D = U.shape[0], U.shape[1]
@@ -29,7 +29,7 @@ def log_constants(log_weights: np.ndarray, U: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def strided_mean(x: np.ndarray) -> np.ndarray:
     """Mean of at most `SHIFT_ROWS` rows spread over x (N, D): (D,)."""
     N, D = x.shape
@@ -43,7 +43,7 @@ def strided_mean(x: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def natural_coefficients(
     constants: np.ndarray, means: np.ndarray, U: np.ndarray, shift: np.ndarray, first: np.ndarray, eta: np.ndarray
 ) -> float:
@@ -96,7 +96,7 @@ def natural_coefficients(
     return worst
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def natural_pass(
     x: np.ndarray,
     row_weights: np.ndarray,
@@ -156,7 +156,7 @@ def natural_pass(
     return loglik, mass
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def residual_pass(
     x: np.ndarray,
     row_weights: np.ndarray,
@@ -224,7 +224,7 @@ def residual_pass(
     return loglik, mass
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def add_noise(row: np.ndarray, log_noise: float, background: np.ndarray, start: int, B: int) -> None:
     """Write the log joint density of the noise at B rows from `start`."""
     step = 1 if background.shape[0] > 1 else 0
@@ -232,7 +232,7 @@ def add_noise(row: np.ndarray, log_noise: float, background: np.ndarray, start: 
         row[n] = log_noise + background[step * (start + n)]
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def fisher_gradient(
     S: np.ndarray, U: np.ndarray, gradient_weights: np.ndarray, gradient_means: np.ndarray, gradient_U: np.ndarray
 ) -> None:
@@ -258,7 +258,7 @@ def fisher_gradient(
                 gradient_U[k, i, j] = total
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def value_and_gradient(
     x: np.ndarray,
     row_weights: np.ndarray,

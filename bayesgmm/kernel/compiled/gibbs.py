@@ -11,7 +11,7 @@ OWN, SHARED = 0, 1
 MATRIX, DIAGONAL, SPHERICAL = 0, 1, 2
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def gibbs_sweeps(
     rows: np.ndarray,
     concentration: np.ndarray,
@@ -153,7 +153,7 @@ def gibbs_sweeps(
             out_weights[s], out_means[s], out_precisions[s] = weights, means, precisions
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def _precision(M: np.ndarray, dof: float, count: float, form: int) -> np.ndarray:
     """Draw Lambda from its law given scale + scatter = M of `count` rows."""
     D = len(M)
@@ -171,7 +171,7 @@ def _precision(M: np.ndarray, dof: float, count: float, form: int) -> np.ndarray
     return out
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def _scale(rate: np.ndarray, shape: float, more: float, form: int) -> np.ndarray:
     """Draw the random scale, of the law with `shape` + `more` and `rate`."""
     D = len(rate)
@@ -184,7 +184,7 @@ def _scale(rate: np.ndarray, shape: float, more: float, form: int) -> np.ndarray
     return out
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def _wishart(M: np.ndarray, dof: float) -> np.ndarray:
     """Draw from Wishart(dof, M^-1), by Bartlett: with M = C C^T it is C^-T T T^T C^-1."""
     D = len(M)
@@ -203,7 +203,7 @@ def _wishart(M: np.ndarray, dof: float) -> np.ndarray:
     return out
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def _cholesky(M: np.ndarray, out: np.ndarray) -> None:
     """Write the lower triangular C of M = C C^T; by hand, because LAPACK takes seconds to link."""
     D = len(M)
@@ -216,7 +216,7 @@ def _cholesky(M: np.ndarray, out: np.ndarray) -> None:
             out[i, j] = np.sqrt(value) if i == j else value / out[j, j]
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def _solve_transposed(C: np.ndarray, y: np.ndarray) -> None:
     """Replace y by C^-T y, C lower triangular."""
     for i in range(len(y) - 1, -1, -1):

@@ -23,7 +23,7 @@ from bayesgmm.kernel.forms import LARGEST_CONDITION
 from bayesgmm.kernel.natural import LOG_2PI
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def covariances_of(U: np.ndarray) -> np.ndarray:
     """Sigma_k = (U_k U_k^T)^-1, (K, D, D); what is singular gives infinities or NaN."""
     K, D = U.shape[0], U.shape[1]
@@ -47,7 +47,7 @@ def covariances_of(U: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def factor(T: np.ndarray, P: int, L: np.ndarray) -> float:
     """Cholesky factor of T (P, P), lower, into L; half its log determinant. What is not positive gives NaN."""
     half_log_det = 0.0
@@ -64,7 +64,7 @@ def factor(T: np.ndarray, P: int, L: np.ndarray) -> float:
     return half_log_det
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def explained(L: np.ndarray, sigma: np.ndarray, seen: np.ndarray, P: int, W: np.ndarray) -> None:
     """W = L^-1 Sigma_o. (P, D): then A = W^T L^-1, and A Sigma_o. = W^T W."""
     D = sigma.shape[0]
@@ -76,7 +76,7 @@ def explained(L: np.ndarray, sigma: np.ndarray, seen: np.ndarray, P: int, W: np.
             W[i, j] = total / L[i, i]
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def group_pass(
     x: np.ndarray,
     row_weights: np.ndarray,
@@ -151,7 +151,7 @@ def group_pass(
     return loglik, mass
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def row_by_row_pass(
     x: np.ndarray,
     row_weights: np.ndarray,
@@ -220,7 +220,7 @@ def row_by_row_pass(
     return loglik, mass
 
 
-@numba.njit(error_model="numpy")
+@numba.njit(fastmath=False, error_model="numpy")
 def value_and_gradient(
     rows: np.ndarray,
     row_weights: np.ndarray,

@@ -26,7 +26,7 @@ STRIDE = 32
 LAST_KEY = np.iinfo(np.int64).max
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def ends(
     group: np.ndarray, j: int, below: float, above: float, values: np.ndarray, keys: np.ndarray
 ) -> tuple[float, float]:
@@ -84,7 +84,7 @@ def ends(
     return low, high
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _beyond(group: np.ndarray, j: int, centre: float, half: float, values: np.ndarray) -> int:
     """Put together the numbers of column j further than `half` from the centre; how many they are."""
     count = 0
@@ -95,14 +95,14 @@ def _beyond(group: np.ndarray, j: int, centre: float, half: float, values: np.nd
     return count
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _place(needed: int, S: int, m: int) -> int:
     """Place in a sorted sample of m of S numbers that has `needed` of them before it, by `MARGIN` standard errors."""
     share = needed / S
     return int(np.ceil(m * share + MARGIN * np.sqrt(m * share * (1.0 - share))))
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _extremes(keys: np.ndarray, n: int) -> tuple[int, int]:
     smallest = largest = keys[0]
     for i in range(n):
@@ -110,13 +110,13 @@ def _extremes(keys: np.ndarray, n: int) -> tuple[int, int]:
     return smallest, largest
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _fill_up(keys: np.ndarray, n: int) -> None:
     for i in range(n, n + STRIDE):
         keys[i] = LAST_KEY
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _among_all(group: np.ndarray, j: int, place: float, likely: float, keys: np.ndarray) -> float:
     """Quantile at `place` of the sorted column, where many are equal or the sample misled."""
     S = group.shape[0]
@@ -134,7 +134,7 @@ def _among_all(group: np.ndarray, j: int, place: float, likely: float, keys: np.
     return _interpolated(keys, S, place, 0, smallest, largest, S)
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _interpolated(
     keys: np.ndarray, n: int, place: float, left_out: int, at_least: int, at_most: int, n_low: int
 ) -> float:
@@ -148,7 +148,7 @@ def _interpolated(
     return left + gap * fraction if fraction < 0.5 else right - gap * (1.0 - fraction)
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _ranked(keys: np.ndarray, n: int, rank: int, at_least: int, at_most: int, n_low: int) -> tuple[int, int]:
     """Keys of rank `rank` (from 0) and the next among the first n; the last is its own next.
 
@@ -175,13 +175,13 @@ def _ranked(keys: np.ndarray, n: int, rank: int, at_least: int, at_most: int, n_
     return left, left if n_low > rank + 1 or rank + 1 >= n else right
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _key(x: float) -> int:
     """Integer in the order of the doubles."""
     bits = _bits(x + 0.0)
     return bits ^ ((bits >> 63) & LAST_KEY)
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=False, error_model="numpy", nogil=True)
 def _from_key(key: int) -> float:
     return _double(key ^ ((key >> 63) & LAST_KEY))

@@ -193,7 +193,7 @@ def densities(
                 out[2, start + n] = unit * b if known else np.nan
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)
 def _density_far_away(
     eta: np.ndarray,
     tile: np.ndarray,
@@ -313,7 +313,7 @@ def _sweep(
     return near
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)
 def _fill(features: np.ndarray, start: int, width: int, tile: np.ndarray) -> None:
     """Copy the features of some rows; those that fill up the tile are zero."""
     for f in range(tile.shape[0]):
@@ -321,7 +321,7 @@ def _fill(features: np.ndarray, start: int, width: int, tile: np.ndarray) -> Non
             tile[f, n] = features[f, start + n] if n < width else 0.0
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)
 def _load(
     eta: np.ndarray,
     tile: np.ndarray,
@@ -342,7 +342,7 @@ def _load(
                 joint[i, n] = log_joint[s + i // K, i % K, start + n]
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)
 def _top(joint: np.ndarray, base: int, K: int, top: np.ndarray) -> None:
     """Largest of each row over components."""
     row = joint[base]
@@ -354,7 +354,7 @@ def _top(joint: np.ndarray, base: int, K: int, top: np.ndarray) -> None:
             top[n] = row[n] if row[n] > top[n] else top[n]
 
 
-@numba.njit(error_model="numpy", nogil=True)
+@numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)
 def _store(stored: np.ndarray, first: int, s: int, row: np.ndarray) -> None:
     """Put the numbers of a tile where their columns are, `LANES` side by side; nothing where nothing is stored."""
     if len(stored) == 0:

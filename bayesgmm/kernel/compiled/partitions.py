@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.tools.compiled import compiled
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def losses(labels: np.ndarray, weights: np.ndarray, draws: np.ndarray, f: np.ndarray, out: np.ndarray) -> None:
     """Write L(a, z_m) for each a of `labels`.
 
@@ -50,7 +50,7 @@ def losses(labels: np.ndarray, weights: np.ndarray, draws: np.ndarray, f: np.nda
             out[p, m] = total
 
 
-@compiled(error_model="numpy", nogil=True)
+@compiled(fastmath=False, error_model="numpy", nogil=True)
 def settle(
     labels: np.ndarray,
     weights: np.ndarray,

@@ -1,11 +1,15 @@
 """exp, log, the products and the log-sum-exp of the compiled pass against NumPy's."""
 
+import ast
+from pathlib import Path
+
 import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 
+import bayesgmm
 from bayesgmm.kernel.compiled.arithmetic import (
     BLOCK_ROWS,
     accumulate,
@@ -26,6 +30,20 @@ def exp_each(x):
 @numba.njit
 def log_each(x):
     return np.array([log_at_least_one(one) for one in x])
+
+
+def test_every_compiled_function_says_which_additions_may_be_reordered():
+    """One that does not is compiled, and kept on disk, with what its first caller says. In PyTensor's graphs that is
+    PyTensor, always."""
+    silent = []
+    for path in Path(bayesgmm.__file__).parent.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        compilers = {"compiled", "c_function"} | ({"numba.njit", "numba.cfunc"} if "pytensor" not in source else set())
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in compilers:
+                words = {word.arg for word in node.keywords}  # None stands for **options
+                silent += [f"{path.name}:{node.lineno}"] * (not words & {"fastmath", None})
+    assert silent == []
 
 
 def test_exp_is_within_one_unit_in_the_last_place(rng):
