@@ -26,6 +26,9 @@ REACH = 150.0
 """Powers of e within which a row's density in one draw may differ from that in the first, so that sums over draws need
 no scale of their own for each draw; the scale is e^`REACH` above the first draw, and terms e^-708 below it are lost."""
 
+LARGEST_UNIT = 600.0
+"""Logarithm of what sums over draws, at most K each, are multiplied by at once: e^709 is the largest number."""
+
 
 @numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)
 def exp_bounded(x: float) -> float:
@@ -184,13 +187,15 @@ def densities(
             if far[n] != 0.0:
                 scale[n] = 0.0
                 _density_far_away(eta, tile, log_joint, S, start, n, summed, stored)
-            unit = np.exp(scale[n])
-            out[0, start + n] = unit * (summed[n] / S)
+            # in two factors: e^REACH above a density that is a number may be none
+            most = min(scale[n], LARGEST_UNIT)
+            unit, rest = np.exp(most), np.exp(scale[n] - most)
+            out[0, start + n] = unit * (summed[n] / S) * rest
             if wanted:
                 a, b = ends(stored[n // LANES], n % LANES, below, above, values, keys)
                 known = summed[n] == summed[n]
-                out[1, start + n] = unit * a if known else np.nan
-                out[2, start + n] = unit * b if known else np.nan
+                out[1, start + n] = unit * a * rest if known else np.nan
+                out[2, start + n] = unit * b * rest if known else np.nan
 
 
 @numba.njit(fastmath=ORDERED, error_model="numpy", nogil=True)

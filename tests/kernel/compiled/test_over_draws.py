@@ -59,6 +59,14 @@ def test_densities_are_the_plain_ones(seed, shape, spread):
     assert_array_equal(bare[0], out[0])
 
 
+@pytest.mark.parametrize("log_density", [560.0, 709.0])
+def test_the_largest_densities_are_numbers(log_density):
+    out = np.empty((3, 1))
+    draws.densities(*given_log_joint(np.full((4, 1, 1), log_density)), 4, *TAILS, out)
+    # logarithms of up to 709 + REACH are subtracted, each rounded to half a unit of its last place
+    assert_allclose(out, np.exp(log_density), rtol=1000 * np.finfo(float).eps)
+
+
 @given(seed=seeds, shape=shapes, F=st.integers(1, 12))
 def test_coefficients_times_features_are_the_log_joint_density(seed, shape, F):
     rng = np.random.default_rng(seed)
