@@ -1,7 +1,6 @@
 """Fixtures and profiles that every test shares."""
 
 import os
-from pathlib import Path
 
 import hypothesis
 import matplotlib
@@ -16,16 +15,6 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500
 # varied: as many as fast, but other ones each time, which --hypothesis-seed repeats: `make processors`
 hypothesis.settings.register_profile("varied", deadline=None, max_examples=25, database=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
-
-TRUTH = Path(__file__).resolve().parents[2] / "shared" / "truth"
-
-
-@pytest.fixture(scope="session")
-def truth() -> Path:
-    """Folder of numbers computed outside this project, beside the checkout."""
-    if not TRUTH.is_dir():
-        pytest.skip("outside truth is absent: no folder ../shared/truth beside the checkout")
-    return TRUTH
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """The log evidence against exact values, and its claimed error against repetition of the chains themselves."""
 
-import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ from scipy.stats import chi2
 import bayesgmm as bg
 from bayesgmm import priors
 from bayesgmm.posterior.sampling import OtherModeWarning
+from tests.support.truth import exact_evidence
 
-TRUTH = Path(__file__).resolve().parents[3] / "shared" / "truth" / "exact_evidence_small.json"
 PRIOR = bg.Prior(
     weights=priors.Dirichlet(1.0), means=priors.Normal(20.0, 10.0), covariances=priors.InverseWishart(6.0, 40.0)
 )
@@ -21,7 +19,7 @@ LARGEST_ERROR = 0.02
 REPETITIONS = 30
 FACTOR = 1.5
 
-CASES = json.loads(TRUTH.read_text()) if TRUTH.exists() else {}
+CASES = exact_evidence()
 
 
 def evidence(X: np.ndarray, K: int, seed: int, covariance_type: str = "full"):
@@ -33,7 +31,6 @@ def evidence(X: np.ndarray, K: int, seed: int, covariance_type: str = "full"):
     return bg.log_evidence(dt, random_seed=seed)
 
 
-@pytest.mark.skipif(not CASES, reason="../shared/truth is not here")
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if "y" in case])
 def test_small_data_sets_have_their_exact_evidence(name):
     case = CASES[name]

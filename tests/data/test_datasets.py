@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 from bayesgmm.data.datasets import load_dataset
+from tests.support.truth import TRUTH
 
 SHAPES = {
     "faithful": (272, 2),
@@ -138,9 +139,11 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
         load_dataset("geyser")
 
 
-@pytest.mark.parametrize("name", ["faithful", "iris"])
-def test_equals_the_data_of_the_outside_fits(name, truth):
-    outside = np.genfromtxt(truth / "data" / f"{name}.csv", delimiter=",", skip_header=1)
+@pytest.mark.parametrize(
+    ("name", "file"), [("faithful", "faithful"), ("iris", "iris"), ("galaxies", "galaxies_corrected")]
+)
+def test_equals_the_data_of_the_outside_numbers(name, file):
+    outside = np.genfromtxt(TRUTH / "data" / f"{file}.csv", delimiter=",", skip_header=1, ndmin=2)
     np.testing.assert_array_equal(load_dataset(name), outside[:, : SHAPES[name][1]])
 
 

@@ -9,6 +9,7 @@ from bayesgmm.data.datasets import load_dataset
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
 from bayesgmm.selection.compare import compare
+from tests.support.truth import TRUTH
 
 COLUMNS = (
     "covariance_type n_components loglik n_parameters bic aic icl entropy converged admissible n_iter "
@@ -95,9 +96,9 @@ def test_finds_the_clusters_that_are_there():
 
 
 @pytest.mark.parametrize(("name", "most"), [("faithful", 5), ("iris", 9)])
-def test_every_family_meets_or_beats_mclusts_best_bic(name, most, truth):
+def test_every_family_meets_or_beats_mclusts_best_bic(name, most):
     """From our own starts; the fit that does it is admissible. mclust looked at 1 to 9, and found 3 and 2 the best."""
-    theirs = pd.read_csv(truth / "mclust" / f"{name}_all_models.csv")["bic_mclust"].max()
+    theirs = pd.read_csv(TRUTH / "mclust" / f"{name}_all_models.csv")["bic_mclust"].max()
     found = compare(load_dataset(name), range(1, most + 1), n_init=2, random_state=0)
     assert len(found.table) == 14 * most
     best = found.table[found.table["admissible"]].nsmallest(1, "bic").iloc[0]
@@ -131,10 +132,10 @@ def test_a_model_that_cannot_be_fitted_says_why_and_stops_no_other():
     assert found.best().covariance_type == "EII"
 
 
-def test_mclusts_own_best_of_these_families_is_found(truth):
+def test_mclusts_own_best_of_these_families_is_found():
     """BIC is no worse than the best of mclust's converged fits, and prefers the same mixture: EEE, 3 components."""
     X = load_dataset("faithful")
-    theirs = pd.read_csv(truth / "mclust" / "faithful_tight.csv").query("model in ['VVV', 'EEE'] and G <= 4")
+    theirs = pd.read_csv(TRUTH / "mclust" / "faithful_tight.csv").query("model in ['VVV', 'EEE'] and G <= 4")
     found = compare(X, range(1, 5), covariance_type=["VVV", "EEE"], n_init=3, random_state=0)
     assert found.table.loc[found.table["admissible"], "bic"].min() <= -theirs["bic_mclust"].max() + 1e-4
     assert (found.best().covariance_type, found.best().n_components) == ("tied", 3)

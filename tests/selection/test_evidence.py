@@ -2,7 +2,6 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from bayesgmm import priors
 from bayesgmm.posterior import datatree
 from bayesgmm.selection import evidence
 from bayesgmm.selection.evidence import EvidenceError, importance_estimate, log_evidence
+from tests.support.truth import exact_evidence
 
-TRUTH = Path(__file__).resolve().parents[3] / "shared" / "truth" / "exact_evidence_small.json"
 PRIOR = bg.Prior(
     weights=priors.Dirichlet(1.0), means=priors.Normal(20.0, 10.0), covariances=priors.InverseWishart(6.0, 40.0)
 )
@@ -28,10 +27,9 @@ def posterior(K: int = 2, prior: bg.Prior = PRIOR, draws: int = 500):
     return bg.sample_posterior(ROWS, K, prior=prior, draws=draws, random_seed=3, progressbar=False)
 
 
-@pytest.mark.skipif(not TRUTH.exists(), reason="../shared/truth is not here")
 def test_two_components_have_their_exact_evidence():
     """Off by log 2 where label switching is overlooked."""
-    exact = json.loads(TRUTH.read_text())["first8_K2"]["log_evidence"]
+    exact = exact_evidence()["first8_K2"]["log_evidence"]
     found = log_evidence(posterior(), random_seed=4)
     assert abs(found.value - exact) < K_SE * found.standard_error < 0.1
     assert found.method == "bridge"
@@ -86,9 +84,8 @@ def test_importance_sampling_finds_a_known_constant_and_refuses_heavy_tails():
         importance_estimate(norm.logpdf(narrow) - norm.logpdf(narrow, scale=0.15), 0.0)
 
 
-@pytest.mark.skipif(not TRUTH.exists(), reason="../shared/truth is not here")
 def test_goes_on_from_chains_that_disagree_a_little_where_the_priors_are_conjugate(monkeypatch):
-    exact = json.loads(TRUTH.read_text())["first8_K2"]["log_evidence"]
+    exact = exact_evidence()["first8_K2"]["log_evidence"]
     dt = posterior().copy(deep=True)
     dt["sample_stats"]["lp"][:] += 1.5 * (np.arange(4)[:, None] == 3)
     found = log_evidence(dt, random_seed=4)

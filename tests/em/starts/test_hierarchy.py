@@ -13,6 +13,7 @@ import bayesgmm as bg
 from bayesgmm.em.starts import hierarchy
 from bayesgmm.em.starts.hierarchy import _determinants, agglomerate, transformed
 from tests.support.strategies import random_rows, seeds
+from tests.support.truth import TRUTH
 
 
 def same_partition(first, second):
@@ -129,9 +130,9 @@ def test_in_one_dimension_a_narrow_cluster_beside_a_wide_one_is_kept(rng):
 
 
 @pytest.mark.parametrize("name", ["faithful", "iris"])
-def test_the_partitions_are_those_of_mclust(name, truth):
+def test_the_partitions_are_those_of_mclust(name):
     """R package mclust 6.0.0, hc(modelName = "VVV", use = "SVD"); of faithful's many ties it breaks some otherwise."""
-    with open(truth / "mclust" / f"{name}_init_partition.csv", encoding="utf-8") as file:
+    with open(TRUTH / "mclust" / f"{name}_init_partition.csv", encoding="utf-8") as file:
         table = [[int(code) for code in row] for row in list(csv.reader(file))[1:]]
     expected, found = np.array(table).T, agglomerate(bg.load_dataset(name).values)
     if name == "iris":
