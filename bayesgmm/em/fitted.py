@@ -13,10 +13,11 @@ from bayesgmm.em.criteria import Criteria, criteria
 from bayesgmm.em.known import KnownMixture, closed_family
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.mixture.conditioning import condition, cumulative, quantile
+from bayesgmm.mixture.conditioning import condition
 from bayesgmm.mixture.features import given_values, positions
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.quantiles import cumulative, quantile
 from bayesgmm.mixture.simulation import draw_rows
 
 

@@ -1,4 +1,4 @@
-"""What a Gaussian mixture says of some features given the others, and of one feature: its quantiles.
+"""What a Gaussian mixture says of some features, given the others.
 
 May import NumPy, SciPy, the noise and the parameters only. Leading batch dimensions of the parameters are kept.
 """
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.special import expit, logsumexp, ndtr, ndtri
+from scipy.special import expit, logsumexp
 
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters, ParameterError
@@ -99,72 +99,6 @@ def regressions(parameters: MixtureParameters, given: Sequence[int]) -> tuple[np
     return slopes, parameters.means[..., rest], L_aa @ np.swapaxes(L_aa, -1, -2)
 
 
-def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
-    """Distribution function of a mixture in one feature: P(X <= x) = sum_k weights_k Phi((x - mu_k) / sigma_k).
-
-    With noise between two edges, (1 - pi_0) times this, plus pi_0 times how far x is from the lower to the upper one.
-
-    Parameters
-    ----------
-    parameters : MixtureParameters
-        (..., K) components, D = 1.
-    x : (Q,) float64
-
-    Returns
-    -------
-    probabilities : (..., Q) float64
-    """
-    x = np.asarray(x, dtype=np.float64)
-    weights, z = _shares(parameters)[..., None, :], _standardised(parameters, x)
-    below, above = (weights * ndtr(z)).sum(axis=-1), (weights * ndtr(-z)).sum(axis=-1)
-    if parameters.noise is not None:
-        weight, passed, left = _along(parameters.noise, x)
-        below, above = below + weight * passed, above + weight * left
-    # the smaller of the two tails: never above one, and one at infinity, whatever the rounding of the weights
-    return np.where(below <= above, below, 1.0 - above)
-
-
-def quantile(parameters: MixtureParameters, q: np.ndarray) -> np.ndarray:
-    """Invert `cumulative`: the x with P(X <= x) = q; minus infinity at 0, infinity at 1.
-
-    A quantile of the mixture lies between the least and the greatest of its components' own, and of the noise's.
-    Bisection from there ends when floating-point numbers do: safe whatever the gaps between components.
-
-    Parameters
-    ----------
-    parameters : MixtureParameters
-        (..., K) components, D = 1.
-    q : (Q,) float64, in [0, 1]
-
-    Returns
-    -------
-    quantiles : (..., Q) float64, in the units of the parameters
-    """
-    q = np.asarray(q, dtype=np.float64)
-    inside = (q > 0) & (q < 1)
-    p = np.where(inside, q, 0.5)
-    deviate = np.where(p <= 0.5, ndtri(p), -ndtri(1.0 - p))
-    mean, sd = parameters.means[..., 0], np.sqrt(parameters.covariances[..., 0, 0])
-    own = mean[..., None, :] + sd[..., None, :] * deviate[:, None]
-    # room for the rounding of ndtri: the bracket must hold the root
-    room = 1e-6 * sd[..., None, :] * (1.0 + np.abs(deviate[:, None]))
-    present = parameters.weights[..., None, :] > 0
-    low = np.where(present, own - room, np.inf).min(axis=-1)
-    high = np.where(present, own + room, -np.inf).max(axis=-1)
-    if parameters.noise is not None:
-        lower, upper = _edges(parameters.noise)
-        there = parameters.noise.weight[..., None] > 0
-        at, room = lower + p * (upper - lower), 1e-6 * (upper - lower)
-        low, high = np.where(there, np.minimum(low, at - room), low), np.where(there, np.maximum(high, at + room), high)
-    while True:
-        middle = low + 0.5 * (high - low)
-        if not ((middle > low) & (middle < high)).any():
-            break
-        below = _excess(parameters, middle, p) < 0
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.where(inside, high, np.where(q <= 0, -np.inf, np.inf))
-
-
 def _factors(
     parameters: MixtureParameters, given: Sequence[int]
 ) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray]:
@@ -178,47 +112,3 @@ def _factors(
     order = np.asarray([*given, *rest])
     L = np.linalg.cholesky(parameters.covariances[..., order[:, None], order[None, :]])
     return rest, L[..., :b, :b], L[..., b:, :b], L[..., b:, b:]
-
-
-def _shares(parameters: MixtureParameters) -> np.ndarray:
-    """Shares of the components in all rows, (..., K)."""
-    noise = parameters.noise
-    return parameters.weights if noise is None else parameters.weights * (1.0 - noise.weight[..., None])
-
-
-def _edges(noise: Noise) -> tuple[float, float]:
-    """Lower and upper edge of a background in one feature."""
-    (lower,), (upper,) = noise.background.lower, noise.background.upper
-    return float(lower), float(upper)
-
-
-def _along(noise: Noise, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """pi_0 (..., 1), and the shares of the noise in one feature below and above points x, (..., Q)."""
-    lower, upper = _edges(noise)
-    x = np.clip(x, lower, upper)
-    return noise.weight[..., None], (x - lower) / (upper - lower), (upper - x) / (upper - lower)
-
-
-def _standardised(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
-    """(x - mu_k) / sigma_k of points x, (..., Q), in a new last dimension: (..., Q, K)."""
-    mean, inverse_sd = parameters.means[..., None, :, 0], parameters.precision_cholesky[..., None, :, 0, 0]
-    return (x[..., None] - mean) * inverse_sd
-
-
-def _excess(parameters: MixtureParameters, x: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """P(X <= x) - q, (..., Q), of the tails alone.
-
-    Components wholly on one side of x cancel against q first: the sign is right also far in the gap between two
-    components and near q = 1, where P(X <= x) itself rounds to a constant. Noise is cut likewise at its middle.
-    """
-    weights, z = _shares(parameters)[..., None, :], _standardised(parameters, x)
-    passed = z > 0
-    tails = (weights * np.where(passed, -ndtr(-np.abs(z)), ndtr(-np.abs(z)))).sum(axis=-1)
-    below = np.where(passed, weights, 0.0).sum(axis=-1)
-    above = np.where(passed, 0.0, weights).sum(axis=-1)
-    if parameters.noise is not None:
-        weight, share_below, share_above = _along(parameters.noise, x)
-        beyond = share_above < share_below
-        tails = tails + weight * np.where(beyond, -share_above, share_below)
-        below, above = below + np.where(beyond, weight, 0.0), above + np.where(beyond, 0.0, weight)
-    return np.where(q <= 0.5, below - q, (1.0 - q) - above) + tails

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy.special import ndtr, ndtri
 
 from bayesgmm.data.observations import as_new_observations
 from bayesgmm.data.tables import DataError, read_table
@@ -14,11 +13,23 @@ from bayesgmm.kernel.passes import for_each_block
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.conditioning import regressions
 from bayesgmm.mixture.features import positions
+from bayesgmm.mixture.quantiles import mixed_quantile
 from bayesgmm.posterior.datatree import FEATURE, OBS, netcdf_labels, unit_text, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 
-MOST_STEPS = 200
-"""Newton and bisection steps of a quantile: bisection alone would need some 60."""
+GIVEN_FEATURE = "given_feature"
+LONG_NAMES = {
+    "mean": "expected value, mean over draws",
+    "sd": "standard deviation of a new value",
+    "mean_lower": "lower end of the interval of the expected value over draws",
+    "mean_upper": "upper end of the interval of the expected value over draws",
+    "predictive_lower": "lower end of the interval of a new value",
+    "predictive_upper": "upper end of the interval of a new value",
+}
+"""What is answered, and what is said of it."""
+
+DIGITS = 1e-10
+"""How exact the ends of predictive intervals are, as a share of the smallest standard deviation."""
 
 
 def conditional_mean(
@@ -90,72 +101,63 @@ def conditional_mean(
     centre = rows_given.shift
     means = means - np.einsum("skab,skb->ska", slopes, evidence.means - centre)
     sds = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
-    box = None if parameters.noise is None else parameters.noise.background
-    out = np.full((6, rows_given.n_rows, len(rest)), np.nan)
+    box = None if parameters.noise is None else parameters.noise.background.marginal(rest)
+    wanted = [name for name in LONG_NAMES if _is_wanted(name, mixture.has_draws, predictive)]
+    answers = {name: np.full((rows_given.n_rows, len(rest)), np.nan) for name in wanted}
 
     def predict(rows: slice | np.ndarray, log_joint: np.ndarray) -> None:
         normalise(log_joint)
+        r, (S, K, B) = log_joint, (*evidence.weights.shape, log_joint.shape[-1])
         x = (np.asarray(rows_given.values[rows], dtype=np.float64) - centre).T
         for a in range(len(rest)):
             expected, sd = slopes[:, :, a] @ x + means[:, :, a, None], sds[:, :, a, None]
-            edges = None if box is None else (float(box.lower[rest[a]]), float(box.upper[rest[a]]))
-            r, centres, variances = log_joint, expected, sd**2
-            if edges is not None:
+            centres, variances, uniform = expected, sd**2, None
+            if box is not None:
                 # noise after the components, at the middle of the box
-                r = log_joint[:, : expected.shape[1]]
-                centres = _with_last(expected, 0.5 * (edges[0] + edges[1]))
-                variances = _with_last(variances, (edges[1] - edges[0]) ** 2 / 12)
-            per_draw = (log_joint * centres).sum(axis=1)
+                lower, upper = float(box.lower[a]), float(box.upper[a])
+                centres = _with_last(expected, 0.5 * (lower + upper))
+                variances = _with_last(variances, (upper - lower) ** 2 / 12)
+                uniform = (r[:, K].mean(axis=0), lower, upper)
+            per_draw = (r * centres).sum(axis=1)
             mean = per_draw.mean(axis=0)
-            spread = (log_joint * ((centres - mean) ** 2 + variances)).sum(axis=1).mean(axis=0)
-            out[:2, rows, a] = mean, np.sqrt(spread)
+            answers["mean"][rows, a] = mean
+            answers["sd"][rows, a] = np.sqrt((r * ((centres - mean) ** 2 + variances)).sum(axis=1).mean(axis=0))
             if mixture.has_draws:
-                out[2:4, rows, a] = interval(per_draw, prob)
+                answers["mean_lower"][rows, a], answers["mean_upper"][rows, a] = interval(per_draw, prob)
             if predictive:
-                for end, q in ((4, (1 - prob) / 2), (5, (1 + prob) / 2)):
-                    uniform = None if edges is None else (log_joint[:, -1].mean(axis=0), *edges)
-                    out[end, rows, a] = _mixed_quantile(r, expected, sd, q, uniform)
+                of_all_draws = ((r[:, :K] / S).reshape(S * K, B), expected.reshape(S * K, B), sd.reshape(S * K, 1))
+                for name, q in (("predictive_lower", (1 - prob) / 2), ("predictive_upper", (1 + prob) / 2)):
+                    answers[name][rows, a] = mixed_quantile(*of_all_draws, q, uniform, tolerance=DIGITS * sd.min())
 
     for_each_block(predict, rows_given, evidence)
-    unreached = np.isnan(out[0]).any(axis=1)
+    unreached = np.isnan(answers["mean"]).any(axis=1)
     if unreached.any():
         raise DataError(
             f"{rows_given.name_rows(unreached)} of `given` are so far from every component that double precision has "
             "no density there: check the values."
         )
-    return _labelled(out, mixture.has_draws, predictive, prob, mixture, rest, rows_given, chosen)
-
-
-def _labelled(
-    out: np.ndarray,
-    has_draws: bool,
-    predictive: bool,
-    prob: float,
-    mixture: Any,
-    rest: list[int],
-    rows_given: Any,
-    chosen: list[int],
-) -> xr.Dataset:
-    """Name what was found."""
-    kept = {"mean": (0, "expected value, mean over draws"), "sd": (1, "standard deviation of a new value")}
-    if has_draws:
-        kept["mean_lower"] = (2, "lower end of the interval of the expected value over draws")
-        kept["mean_upper"] = (3, "upper end of the interval of the expected value over draws")
-    if predictive:
-        kept["predictive_lower"] = (4, "lower end of the interval of a new value")
-        kept["predictive_upper"] = (5, "upper end of the interval of a new value")
-    attrs = {"units": unit_text(tuple(mixture.units[j] for j in rest))}
+    units = unit_text(tuple(mixture.units[j] for j in rest))
     result = xr.Dataset(
-        {name: ((OBS, FEATURE), out[row], {**attrs, "long_name": text}) for name, (row, text) in kept.items()},
+        {
+            name: ((OBS, FEATURE), values, {"units": units, "long_name": LONG_NAMES[name]})
+            for name, values in answers.items()
+        },
         coords={
             OBS: netcdf_labels(rows_given.row_labels),
-            FEATURE: [mixture.feature_names[j] for j in rest],
-            "given_feature": [mixture.feature_names[j] for j in chosen],
+            FEATURE: [names[j] for j in rest],
+            GIVEN_FEATURE: [names[j] for j in chosen],
         },
     )
-    result["given"] = ((OBS, "given_feature"), np.asarray(rows_given.values, dtype=np.float64))
+    result["given"] = ((OBS, GIVEN_FEATURE), np.asarray(rows_given.values, dtype=np.float64))
     result.attrs["ci_prob"] = prob
     return result
+
+
+def _is_wanted(name: str, has_draws: bool, predictive: bool) -> bool:
+    """Whether a variable is asked for, and there is anything to make it of."""
+    if name in ("mean_lower", "mean_upper"):
+        return has_draws
+    return predictive or not name.startswith("predictive")
 
 
 def _given_table(names: tuple[str, ...], given: Any) -> tuple[tuple[Any, ...], Any]:
@@ -180,62 +182,3 @@ def _given_table(names: tuple[str, ...], given: Any) -> tuple[tuple[Any, ...], A
 def _with_last(values: np.ndarray, last: float) -> np.ndarray:
     """Values (S, K, B) of the components, and those of the noise after them, (S, K + 1, B)."""
     return np.concatenate([values, np.full_like(values[:, :1], last)], axis=1)
-
-
-def _mixed_quantile(
-    weights: np.ndarray,
-    means: np.ndarray,
-    sds: np.ndarray,
-    q: float,
-    uniform: tuple[np.ndarray, float, float] | None = None,
-) -> np.ndarray:
-    """Solve mean_s sum_k w_sk Phi((y - m_sk) / sd_sk) = q for each of B points.
-
-    Newton's steps, and bisection where a step would leave the bracket, which each step shrinks.
-
-    Parameters
-    ----------
-    weights, means : (S, K, B) float64
-    sds : (S, K, 1) float64
-    q : float, in (0, 1)
-    uniform : ((B,) float64, float, float), optional
-        Weight, lower and upper edge of a uniform distribution besides.
-
-    Returns
-    -------
-    (B,) float64, to 1e-10 of the smallest standard deviation or to the last digits.
-    """
-    S, own = len(weights), means + sds * ndtri(q)
-    room = 1e-6 * sds.max()
-    present = weights > 0
-    low = np.where(present, own - room, np.inf).min(axis=(0, 1))
-    high = np.where(present, own + room, -np.inf).max(axis=(0, 1))
-    y = (weights * own).sum(axis=(0, 1)) / S
-    if uniform is not None:
-        share, lower, upper = uniform
-        there, at, edge = share > 0, lower + q * (upper - lower), 1e-6 * (upper - lower)
-        low = np.where(there, np.minimum(low, at - edge), low)
-        high = np.where(there, np.maximum(high, at + edge), high)
-        y = y + share * at
-    tolerance = 1e-10 * sds.min()
-    for _ in range(MOST_STEPS):
-        z = (y - means) / sds
-        excess = (weights * ndtr(z)).sum(axis=(0, 1)) / S - q
-        if uniform is not None:
-            excess = excess + share * (np.clip(y, lower, upper) - lower) / (upper - lower)
-        low, high = np.where(excess < 0, y, low), np.where(excess < 0, high, y)
-        np.multiply(z, z, out=z)
-        z *= -0.5
-        np.exp(z, out=z)
-        slope = (weights * z / sds).sum(axis=(0, 1)) / (S * np.sqrt(2 * np.pi))
-        if uniform is not None:
-            slope = slope + np.where((y >= lower) & (y <= upper), share / (upper - lower), 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = y - excess / slope
-        middle = low + 0.5 * (high - low)
-        new = np.where((step > low) & (step < high), step, middle)
-        done = np.abs(new - y) <= np.maximum(tolerance, 4 * np.spacing(np.abs(y)))
-        y = new
-        if done.all():
-            break
-    return y

@@ -12,9 +12,9 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.over_draws import sweep_blocks
 from bayesgmm.kernel.passes import for_each_block, map_rows
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.mixture.conditioning import quantile
 from bayesgmm.mixture.features import positions
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.quantiles import quantile
 from bayesgmm.posterior.datatree import FEATURE, OBS, MixtureView, view
 from bayesgmm.posterior.intervals import COMPILED_FROM, check_ci_prob, equal_tailed, interval
 from bayesgmm.tools.progress import progress

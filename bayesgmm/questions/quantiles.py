@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.conditioning import cumulative
-from bayesgmm.mixture.conditioning import quantile as mixture_quantile
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.quantiles import cumulative
+from bayesgmm.mixture.quantiles import quantile as mixture_quantile
 from bayesgmm.posterior.datatree import OBS, MixtureView, unit_text, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 

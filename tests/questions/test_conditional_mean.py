@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import bayesgmm as bg
-from bayesgmm.mixture.conditioning import condition, cumulative
+from bayesgmm.mixture.conditioning import condition
 from bayesgmm.mixture.noise import BackgroundError
+from bayesgmm.mixture.quantiles import cumulative
 from bayesgmm.questions.conditional import conditional
 from bayesgmm.questions.conditional_mean import conditional_mean
 from bayesgmm.questions.quantiles import quantile

@@ -182,7 +182,7 @@ def test_log_densities_of_the_draws_average_to_the_density():
 
 @pytest.mark.parametrize("least", [0.0, np.inf])
 def test_the_density_of_noise_counts(monkeypatch, least):
-    monkeypatch.setattr(sys.modules["bayesgmm.density"], "COMPILED_FROM", least)
+    monkeypatch.setattr(sys.modules["bayesgmm.questions.density"], "COMPILED_FROM", least)
     _, dt, draws, X = noisy.noisy_posterior()
     points = np.concatenate([X.values[::20], [[100.0, 500.0], [5.0, 60.0]]])
     p = noisy.over_draws(noisy.density, points, draws)

@@ -215,7 +215,7 @@ def test_the_compiled_pass_is_numpys(name, K, rows, monkeypatch):
     if rows == "ill-conditioned":
         monkeypatch.setattr(sys.modules["bayesgmm.kernel.forms"], "LARGEST_CONDITION", 0.0)
     plain = membership(dt, new)
-    monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", 0)
+    monkeypatch.setattr(sys.modules["bayesgmm.questions.membership"], "COMPILED_FROM", 0)
     fast = membership(dt, new)
     assert set(fast.data_vars) == set(plain.data_vars)
     for variable in plain.data_vars:
@@ -226,7 +226,7 @@ def test_highest_density_intervals_are_numpys_however_many_rows(monkeypatch):
     _, dt, _ = fake_posterior()
     with arviz_base.rc_context({"stats.ci_kind": "hdi"}):
         plain = membership(dt)
-        monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", 0)
+        monkeypatch.setattr(sys.modules["bayesgmm.questions.membership"], "COMPILED_FROM", 0)
         assert membership(dt).equals(plain)
 
 
@@ -246,7 +246,7 @@ def with_noise():
 @pytest.mark.parametrize("least", [0.0, np.inf])
 def test_noise_takes_its_part_of_the_probability(with_noise, monkeypatch, least):
     # compiled, and in NumPy
-    monkeypatch.setattr(sys.modules["bayesgmm.membership"], "COMPILED_FROM", least)
+    monkeypatch.setattr(sys.modules["bayesgmm.questions.membership"], "COMPILED_FROM", least)
     dt, r = with_noise
     found = membership(dt)
     lower, upper = np.quantile(r, [0.055, 0.945], axis=0)

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import gammainc, ndtr
 
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.mixture.conditioning import cumulative
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.quantiles import cumulative
 
 MODE_HEIGHT = 0.05
 """A bump lower than this share of the highest is no mode: a stray row makes one."""

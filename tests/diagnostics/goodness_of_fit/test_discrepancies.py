@@ -8,9 +8,10 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from bayesgmm.diagnostics.goodness_of_fit import discrepancies
-from bayesgmm.mixture.conditioning import condition, cumulative
+from bayesgmm.mixture.conditioning import condition
 from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.quantiles import cumulative
 from bayesgmm.mixture.simulation import draw_rows
 from tests.support import noisy, oracle
 from tests.support.strategies import random_mixture
