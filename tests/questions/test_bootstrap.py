@@ -1,34 +1,15 @@
-"""The bootstrap: laws, a level that holds, and intervals that agree with theory."""
-
-from importlib import import_module
+"""The bootstrap: intervals that agree with theory, of all that a fit may know of its rows."""
 
 import numpy as np
 import pytest
 
 import bayesgmm as bg
 from bayesgmm.data.datasets import load_dataset
-from bayesgmm.data.tables import DataError
 from bayesgmm.mixture.alignment import align
 from bayesgmm.posterior.datatree import fixed_labels, posterior_parameters
 from bayesgmm.questions.bootstrap import bootstrap
-from bayesgmm.selection.bootstrap_test import bootstrap_test
 
 K_SE = 4.0
-
-
-def test_one_component_of_old_faithful_is_refused_and_two_are_not():
-    X = load_dataset("faithful")
-    one = bootstrap_test(X, 1, n_bootstrap=19, n_init=1, random_seed=0)
-    assert one.p_value == pytest.approx(1 / 20)
-    assert one.statistic > 100 > one.null.max()
-    assert "1 against 2 components" in str(one)
-
-
-def test_statistics_are_never_negative():
-    rng = np.random.default_rng(0)
-    found = bootstrap_test(rng.normal(size=(40, 1)), 1, covariance_type="E", n_bootstrap=30, n_init=1, random_seed=1)
-    assert (found.null >= 0).all()
-    assert found.p_value == (1 + (found.null >= found.statistic).sum()) / (1 + len(found.null))
 
 
 @pytest.mark.parametrize("kind", ["parametric", "nonparametric", "weighted"])
@@ -41,19 +22,6 @@ def test_errors_of_one_component_are_those_of_theory(kind):
     expected = np.sqrt(np.diagonal(fit.covariances_[0]) / 400)
     # a standard deviation of 200 values is known to 1 / sqrt(2 * 199)
     np.testing.assert_allclose(sd, expected, rtol=K_SE / np.sqrt(2 * 199))
-
-
-def test_a_data_set_that_cannot_be_fitted_is_replaced(monkeypatch):
-    """Every other pair of fits fails, the first, of the data, not: B values are there all the same."""
-    module = import_module("bayesgmm.bootstrap")  # the package's own attribute of that name is the function
-    pairs, fit_pair = iter(range(1000)), module._fit_pair
-    monkeypatch.setattr(module, "_fit_pair", lambda *a, **k: fit_pair(*a, **k) if next(pairs) % 2 == 0 else None)
-    X = np.random.default_rng(0).normal(size=(40, 1))
-    found = bootstrap_test(X, 1, covariance_type="E", n_bootstrap=5, n_init=1, random_seed=1)
-    assert (len(found.null), found.n_failed) == (5, 5)
-    monkeypatch.setattr(module, "_fit_pair", lambda *a, truth=None, **k: None if truth else fit_pair(*a, **k))
-    with pytest.raises(ValueError, match="6 of 6 simulated data sets had no admissible fit"):
-        bootstrap_test(X, 1, covariance_type="E", n_bootstrap=5, n_init=1, random_seed=1)
 
 
 def two_that_overlap(n_rows: int, known: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -115,20 +83,6 @@ def test_what_is_frozen_stays_frozen():
     assert np.ptp(dt["posterior"]["weights"].values[0, :, 0]) > 0
 
 
-def test_a_component_besides_the_known_ones_is_found():
-    """Two groups with names for half their rows, and a third that nobody named."""
-    rng = np.random.default_rng(11)
-    z = np.arange(48) % 3
-    X = rng.normal(size=(48, 1)) + 6.0 * z[:, None]
-    labels = np.where((z < 2) & (rng.random(48) < 0.5), z, -1)
-    options = {"covariance_type": "E", "known_labels": labels, "n_init": 1}
-    found = bootstrap_test(X, 2, n_bootstrap=4, random_seed=0, **options)
-    assert (found.null >= 0).all()
-    assert found.p_value == pytest.approx(1 / 5)
-    with pytest.raises(DataError, match="raise `n_components`"):
-        bootstrap_test(X, 1, **options)
-
-
 def test_functions_of_a_posterior_take_it():
     X = load_dataset("faithful")
     fit = bg.GaussianMixture(2, random_state=0).fit(X)
@@ -145,7 +99,3 @@ def test_refuses_what_it_cannot_use():
         bootstrap(fit, X, kind="jackknife")
     with pytest.raises(ValueError, match="2 features, and X has 1"):
         bootstrap(fit, X[:, :1])
-    with pytest.raises(ValueError, match="`n_bootstrap` must be"):
-        bootstrap_test(X, 1, n_bootstrap=0)
-    with pytest.raises(ValueError, match="whole numbers"):
-        bootstrap_test(X, 1, sample_weight=np.full(272, 0.5))
