@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.diagnostics.result import Finding
+from bayesgmm.em.families import covariance_family
 from bayesgmm.posterior.intervals import interval
 
 LARGEST_RHAT, LEAST_ESS = 1.01, 400
@@ -35,9 +36,6 @@ DUPLICATE_DISTANCE, DUPLICATE_SHARE = 0.1, 0.05
 """Bhattacharyya: two equal normal distributions 0.9 standard deviations apart, whose sum has one bump."""
 
 LEAST_DRAWS = 4
-
-ROWS_MUST_TIE = {"spherical", "VII", "VEI", "VEE", "VEV"}
-NEVER_SHRINK_ALONE = {"tied", "E", "EII", "EEI", "EEE", "EEV"}
 
 SHORTER = "sample longer (`draws`, `tune`), or use fewer components"
 
@@ -349,19 +347,19 @@ def ties(observations: Observations, facts: Mapping[str, Any], K: int) -> Findin
     m >= 2 when p(0) > 0. A covariance that every component shares cannot shrink so; one that is a sphere, or has
     a shape that all share, needs rows that are equal throughout.
     """
-    family = facts.get("covariance_type")
+    family = covariance_family(facts.get("covariance_type", "full"))
     covariances = (facts.get("prior") or {}).get("covariances")
-    if K < 2 or family in NEVER_SHRINK_ALONE or not _holds_half_normal(covariances):
+    if K < 2 or not family.shrinks_alone or not _holds_half_normal(covariances):
         return None
     values = observations.values
-    if family in ROWS_MUST_TIE:
-        value, count = _most_repeated(values)
-        where = f"the row ({', '.join(f'{v:.6g}' for v in np.atleast_1d(value))}) occurs {count} times"
-    else:
+    if family.shrinks_in_one_direction:
         found = [_most_repeated(column) for column in values.T]
         column = max(range(len(found)), key=lambda j: found[j][1])
         value, count = found[column]
         where = f"in column '{observations.feature_names[column]}' the value {float(value):.6g} occurs {count} times"
+    else:
+        value, count = _most_repeated(values)
+        where = f"the row ({', '.join(f'{v:.6g}' for v in np.atleast_1d(value))}) occurs {count} times"
     if count < 2:
         return None
     return Finding(

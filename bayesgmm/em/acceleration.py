@@ -218,8 +218,8 @@ class QuasiNewton:
             return MixtureParameters(weights, means, origin.covariances, origin.precision_cholesky, noise)
         factor = turned[:, :, :D]
         covariances = factor @ np.swapaxes(factor, -1, -2)
-        if self._family.code in ("VVV", "V"):
-            # the family of all covariances: nothing to bring back
+        if self._family.free:
+            # any covariances are of the family: nothing to bring back
             return MixtureParameters(weights, means, covariances, inverse_cholesky(covariances), noise)
         # it has no factor of its precision yet, nor is one needed here
         moved = MixtureParameters(weights, means, covariances, covariances, noise)

@@ -10,7 +10,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.criteria import Criteria, criteria
-from bayesgmm.em.known import KnownMixture, closed_family
+from bayesgmm.em.families import covariance_family
+from bayesgmm.em.known import KnownMixture
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.conditioning import condition
@@ -105,7 +106,8 @@ class FittedMixture(KnownMixture):
             When a feature is unknown or named twice; the names there are, are listed.
         """
         chosen = positions(self.feature_names, [features] if isinstance(features, str | int) else list(features))
-        return self._derived(self.parameters_.marginal(chosen), closed_family(self.covariance_type), chosen)
+        family = covariance_family(self.covariance_type)
+        return self._derived(self.parameters_.marginal(chosen), family.scikit_learn_name, chosen)
 
     def conditional(self, values: Mapping[Any, float]) -> Self:
         """Return the mixture of the other features, given the values of some.

@@ -17,13 +17,10 @@ import numpy as np
 
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.families import covariance_family
+from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL, CovarianceFamily, covariance_family
 from bayesgmm.em.scores import n_features, n_local, row_derivatives
 from bayesgmm.kernel.natural import pair_indices
 from bayesgmm.mixture.parameters import MixtureParameters
-
-LINEAR = ("VVV", "EEE", "VVI", "EEI", "VII", "EII", "V", "E")
-"""Families whose covariances are a linear space, so that entries of the covariances are their parameters."""
 
 
 class StandardErrors(NamedTuple):
@@ -134,9 +131,10 @@ def observed_information(X: Any, fit: GaussianMixture) -> Information:
     array([[0.069, 0.823]])
     """
     family = covariance_family(fit.covariance_type)
-    if family.code not in LINEAR:
+    if not family.linear:
+        linear = ", ".join(one.code for one in (FAMILIES | ONE_DIMENSIONAL).values() if one.linear)
         raise ValueError(
-            f"standard errors are available for covariances that are a linear space ({', '.join(LINEAR)}); "
+            f"standard errors are available for covariances that are a linear space ({linear}); "
             f"received {family.code!r}: fit 'full', use `bootstrap`, or sample the posterior."
         )
     parameters = fit.parameters_
@@ -145,7 +143,7 @@ def observed_information(X: Any, fit: GaussianMixture) -> Information:
     observations = X if isinstance(X, Observations) else as_new_observations(X, parameters, fit.feature_names)
     K, D = parameters.means.shape
     total, local = _of_free_components(observations, parameters)
-    to_local, directions = coordinates(parameters, family.code, fit.frozen)
+    to_local, directions = coordinates(parameters, family, fit.frozen)
     matrix = to_local.T @ local @ to_local
     # logarithms of weights are not linear in the weights: d2 log pi = -1 / pi^2, each as often as there are rows of it
     by_weight, by_noise = directions[:K], directions[-1:]
@@ -216,7 +214,7 @@ def _fold(tensor: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 
 def coordinates(
-    parameters: MixtureParameters, code: str, frozen: Collection[str] = ()
+    parameters: MixtureParameters, family: CovarianceFamily, frozen: Collection[str] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Differentiate `scores.local` (K F or K F + 1, p), and all that has an error, by the p free numbers.
 
@@ -224,8 +222,8 @@ def coordinates(
 
     Parameters
     ----------
-    code : str
-        mclust's, one of `LINEAR`.
+    family : CovarianceFamily
+        One that is `linear`.
     frozen : collection of {"weights", "means", "covariances"}
         What is not free.
     """
@@ -233,14 +231,14 @@ def coordinates(
     i, j = pair_indices(D)
     matrices = np.zeros((len(i), D, D))
     matrices[np.arange(len(i)), i, j] = matrices[np.arange(len(i)), j, i] = 1.0
-    if code[-1] == "I" or D == 1:
+    if family.diagonal or D == 1:
         matrices = matrices[i == j]
-    if code[1:] == "II":
+    if family.spherical:
         matrices = matrices.sum(axis=0, keepdims=True)
     free = np.zeros((K, len(matrices), K, D, D))
     for k in range(K):
         free[k, :, k] = matrices
-    free = free.sum(axis=0) if code[0] == "E" else free.reshape(-1, K, D, D)
+    free = free.sum(axis=0) if family.common else free.reshape(-1, K, D, D)
     weights = np.eye(K)[:, :-1] - np.eye(K)[:, -1:]
     with_noise = parameters.noise is not None
     counts = {"weights": K - 1, "means": K * D, "covariances": len(free), "noise": int(with_noise)}

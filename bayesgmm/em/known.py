@@ -126,7 +126,7 @@ class KnownMixture(BaseEstimator):
         check_is_fitted(self)
         if self._parameters.noise is not None:
             raise ValueError("scikit-learn's mixtures have no noise: fit with `noise=None` to pass one on.")
-        name = closed_family(self.covariance_type)
+        name = covariance_family(self.covariance_type).scikit_learn_name
         packed = self._of(self._parameters, {"covariance_type": name}, self._feature_names, self._units, self._named)
         settings = {key: getattr(self, key) for key in ("tol", "max_iter", "n_init", "random_state")}
         mixture = theirs.GaussianMixture(packed.n_components, covariance_type=name, **settings)
@@ -247,14 +247,6 @@ class KnownMixture(BaseEstimator):
         mixture.status_, mixture.converged_, mixture.admissible_ = em.Status.CONVERGED, True, True
         mixture.n_iter_, mixture.lower_bound_, mixture.lower_bounds_ = 0, float("nan"), []
         return mixture
-
-
-def closed_family(covariance_type: str) -> str:
-    """Return the narrowest family that scikit-learn has, and that marginals stay in."""
-    family = covariance_family(covariance_type)
-    if family.name in ("full", "tied", "diag", "spherical"):
-        return family.name
-    return "diag" if family.diagonal else "full"
 
 
 def _tells_how_it_ended(name: str) -> bool:

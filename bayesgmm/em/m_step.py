@@ -85,7 +85,7 @@ def maximise(
         scatter, safe_N = prior.add_to(scatter, N, means, common=family.common)
         empty = np.zeros(len(N), dtype=bool)
     held: tuple[int, ...] = ()
-    if family.own_shape and floor.any():
+    if family.divides_by_determinant and floor.any():
         # these families divide by the determinant of each scatter: the floor must hold before, not after
         scatter, held = scatter_above_floor(scatter, safe_N, floor)
     covariances = family.maximise(scatter, safe_N, None if previous is None else previous.covariances)

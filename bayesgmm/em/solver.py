@@ -121,9 +121,7 @@ def run(
     """
 
     def look(parameters: MixtureParameters) -> SufficientStatistics:
-        return expected_statistics(
-            observations, parameters, diagonal=family.diagonal, spherical=family.spherical, common=family.common
-        )
+        return expected_statistics(observations, parameters, family.moments)
 
     def step(from_: MixtureParameters, statistics: SufficientStatistics) -> tuple[MixtureParameters, tuple[int, ...]]:
         try:
@@ -184,7 +182,7 @@ def run(
             statistics = look(parameters)
             objective = value(parameters, statistics)
         log_likelihoods.append(statistics.log_likelihood)
-        if floored and not family.clips_exactly:
+        if floored and not family.linear:
             # what the floor makes of such a family is no longer of the family, and need not rise
             status = Status.COLLAPSED
             break
@@ -201,7 +199,7 @@ def run(
                 status = Status.COLLAPSED if floored else Status.CONVERGED
                 break
     # fits of one E-step each are a run of many: each leaves its M-step to the next
-    if (status is Status.MAX_ITER or max_iter == 1) and (family.clips_exactly or not target_floored):
+    if (status is Status.MAX_ITER or max_iter == 1) and (family.linear or not target_floored):
         parameters, floored = target, target_floored
     K, D = parameters.means.shape
     pooled = family.common and observations.total_weight <= K * D

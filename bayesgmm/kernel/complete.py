@@ -14,6 +14,7 @@ import numpy as np
 from bayesgmm.data.background import background_density
 from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations
 from bayesgmm.kernel.forms import CommonForm, Form, choose_form
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -33,10 +34,8 @@ THREAD_FLOATS = 2**16
 def expected_statistics(
     observations: Observations,
     parameters: MixtureParameters,
+    moments: Moments = Moments.FULL,
     *,
-    diagonal: bool = False,
-    spherical: bool = False,
-    common: bool = False,
     n_threads: int | None = None,
 ) -> SufficientStatistics:
     """One E-step: the expected sufficient statistics of all rows, O(N K F) time, memory constant in N.
@@ -46,24 +45,20 @@ def expected_statistics(
     observations : Observations
     parameters : MixtureParameters
         One mixture, in the standard coordinates of `observations`.
-    diagonal : bool
-        Whether covariances are diagonal, so that only the diagonal of S2 is wanted.
-    spherical : bool
-        Whether they are diagonal with one variance for all features, so that only the sum of that diagonal is.
-    common : bool
-        Whether components share one covariance, so that only the sum of S2 over components is wanted.
+    moments : Moments
+        What is needed of S2, by the form of the covariances; what is not needed says nothing in what is returned.
     n_threads : int, optional
         All available cores by default. The numbers do not depend on it.
     """
     noise = parameters.noise
     # what the common form leaves out of the components' densities is not left out of the noise's
-    common = common and noise is None
-    moments = (_second_moments(observations, diagonal), observations.total_weight) if common else None
+    pooled = moments.pooled and noise is None
+    of_all_rows = (_second_moments(observations, moments.diagonal), observations.total_weight) if pooled else None
     if noise is not None:
         in_noise = (
             background_density(observations, noise.background) + float(noise.log_weight) + observations.log_jacobian
         )
-    form = choose_form(parameters, diagonal=diagonal, spherical=spherical, moments=moments)
+    form = choose_form(parameters, moments, of_all_rows)
 
     def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
         B = _load(observations, form, workspace, rows)
@@ -103,7 +98,8 @@ def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:
         D = observations.n_features
         eye = np.eye(D)[None]
         anything = MixtureParameters(np.ones(1), np.zeros((1, D)), eye, eye)
-        known[diagonal] = expected_statistics(observations, anything, diagonal=diagonal).S2[0]
+        moments = Moments.DIAGONAL if diagonal else Moments.FULL
+        known[diagonal] = expected_statistics(observations, anything, moments).S2[0]
     return known[diagonal]
 
 

@@ -7,6 +7,7 @@ weights_k N(y | mu_k, Sigma_k), and `expected_statistics`, the sums the E-step m
 import numpy as np
 
 from bayesgmm.kernel.common import CommonForm
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.natural import NaturalForm, precisions
 from bayesgmm.kernel.residual import ResidualForm
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -38,10 +39,8 @@ def _condition(parameters: MixtureParameters, precision: np.ndarray) -> float:
 
 def choose_form(
     parameters: MixtureParameters,
-    *,
-    diagonal: bool = False,
-    spherical: bool = False,
-    moments: tuple[np.ndarray, float] | None = None,
+    moments: Moments = Moments.FULL,
+    of_all_rows: tuple[np.ndarray, float] | None = None,
 ) -> Form | CommonForm:
     """Return the natural form (two matrix products), or the residual form where the natural one would lose digits.
 
@@ -49,23 +48,22 @@ def choose_form(
     ----------
     parameters : MixtureParameters
         In standard coordinates; leading batch dimensions are allowed.
-    diagonal : bool
-        Whether all covariances are diagonal, so that features y_i y_j with i != j are not needed.
-    spherical : bool
-        Whether, as well, each component has one variance for all features, so that their squares are needed as a sum.
-    moments : tuple of (D, D) or (D,) float64 and float, optional
-        Second moments of all rows and the sum of their weights, where of the components' second moments only the sum
-        is wanted: the common form then runs in place of the natural one, if one covariance is what they share.
+    moments : Moments
+        What is needed of S2. Covariances are diagonal where it says so; whether each is a number times the identity,
+        and whether components share one, is looked at here: a start need not be of its family.
+    of_all_rows : tuple of (D, D) or (D,) float64 and float, optional
+        Second moments of all rows and the sum of their weights, where pooled moments are enough: the common form then
+        runs in place of the natural one, if one covariance is what components share.
     """
     precision = precisions(parameters)
     if _condition(parameters, precision) > LARGEST_CONDITION:
-        return ResidualForm(parameters, diagonal)
+        return ResidualForm(parameters, moments)
     U = parameters.precision_cholesky
-    if moments is not None and bool((U == U[:1]).all()):
-        return CommonForm(parameters, *moments)
-    if spherical:
-        spherical = is_spherical(parameters)
-    return NaturalForm(parameters, diagonal=diagonal, spherical=spherical, precision=precision)
+    if of_all_rows is not None and bool((U == U[:1]).all()):
+        return CommonForm(parameters, *of_all_rows)
+    if moments.ndim == 0 and not is_spherical(parameters):
+        moments = Moments.DIAGONAL
+    return NaturalForm(parameters, moments, precision)
 
 
 def is_spherical(parameters: MixtureParameters) -> bool:

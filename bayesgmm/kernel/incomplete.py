@@ -23,6 +23,7 @@ from bayesgmm.kernel import complete
 from bayesgmm.kernel.complete import with_noise
 from bayesgmm.kernel.errors import ErrorForm
 from bayesgmm.kernel.groups import UNKNOWN, Group, groups
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -33,7 +34,7 @@ ERROR_BLOCK_FLOATS = 2**18
 
 
 def expected_statistics(
-    observations: Observations, parameters: MixtureParameters, *, diagonal: bool = False
+    observations: Observations, parameters: MixtureParameters, moments: Moments = Moments.FULL
 ) -> SufficientStatistics:
     """One E-step: the expected sufficient statistics of the complete data, given what is seen.
 
@@ -42,8 +43,8 @@ def expected_statistics(
     observations : Observations
     parameters : MixtureParameters
         One mixture, in the standard coordinates of `observations`.
-    diagonal : bool
-        Whether only the diagonal of S2 is wanted.
+    moments : Moments
+        What is needed of S2: its diagonals, or all of it.
     """
     K, D = parameters.means.shape
     log_likelihood, N, S1, S2, noise = 0.0, np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D)), 0.0
@@ -61,7 +62,7 @@ def expected_statistics(
         S2[chosen] += sums[3]
         if mixture.noise is not None:
             noise += max(0.0, group.observations.total_weight - float(sums[1].sum()))
-    if diagonal:
+    if moments.diagonal:
         S2 = np.ascontiguousarray(np.diagonal(S2, axis1=1, axis2=2))
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, noise)
 

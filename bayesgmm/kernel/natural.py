@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.products import sums_of_features, times_features
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -25,9 +26,9 @@ def pair_indices(D: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([np.arange(D - s) for s in range(D)]), np.concatenate([np.arange(s, D) for s in range(D)])
 
 
-def n_natural_features(D: int, *, diagonal: bool) -> int:
-    """F: 1 + D + D(D+1)/2, or 1 + 2D where covariances are diagonal."""
-    return 1 + 2 * D if diagonal else 1 + D + D * (D + 1) // 2
+def n_natural_features(D: int, moments: Moments = Moments.FULL) -> int:
+    """F: 1 + D, and as many more as moments are needed: D(D+1)/2, D on the diagonal, or their sum."""
+    return 1 + D + (1, D, D * (D + 1) // 2)[moments.ndim]
 
 
 def precisions(parameters: MixtureParameters) -> np.ndarray:
@@ -54,14 +55,15 @@ def linear_parameters(parameters: MixtureParameters, *, n_features: int) -> np.n
 
 
 def natural_parameters(
-    parameters: MixtureParameters, *, diagonal: bool, precision: np.ndarray | None = None
+    parameters: MixtureParameters, moments: Moments = Moments.FULL, precision: np.ndarray | None = None
 ) -> np.ndarray:
     """Eta, (..., K, F); `precision` are those of `precisions`, where they are known already."""
     D = parameters.n_features
-    eta = linear_parameters(parameters, n_features=n_natural_features(D, diagonal=diagonal))
+    eta = linear_parameters(parameters, n_features=n_natural_features(D, moments))
     quadratic = eta[..., D + 1 :]
-    if diagonal:
-        np.square(parameters.precision_cholesky.diagonal(axis1=-2, axis2=-1), out=quadratic)
+    if moments.diagonal:
+        roots = parameters.precision_cholesky.diagonal(axis1=-2, axis2=-1)
+        np.square(roots[..., : quadratic.shape[-1]], out=quadratic)
         quadratic *= -0.5
     else:
         precision = precisions(parameters) if precision is None else precision
@@ -86,14 +88,14 @@ def _unpacking(D: int) -> np.ndarray:
     return where.ravel()
 
 
-def write_features(features: np.ndarray, D: int, *, diagonal: bool, spherical: bool = False) -> None:
+def write_features(features: np.ndarray, D: int, moments: Moments) -> None:
     """Fill `features` (F, B), whose rows 1..D hold y already, with the constant and the products."""
     y = features[1 : D + 1]
     features[0] = 1.0
-    if spherical:
+    if moments.ndim == 0:
         np.einsum("db,db->b", y, y, out=features[D + 1])
         return
-    if diagonal:
+    if moments.ndim == 1:
         np.multiply(y, y, out=features[D + 1 :])
         return
     row = D + 1
@@ -109,10 +111,9 @@ class NaturalForm:
     ----------
     parameters : MixtureParameters
         In standard coordinates.
-    diagonal : bool
-        Whether all covariances are diagonal.
-    spherical : bool
-        Whether they are diagonal, with one variance for all features of a component: T(y) = (1, y, |y|^2) is enough.
+    moments : Moments
+        What is needed of S2, by the form of the covariances: with one variance for all features of a component
+        T(y) = (1, y, |y|^2) is enough.
     precision : (..., K, D, D) float64, optional
         What `precisions` makes of the parameters, where it is known already.
     """
@@ -120,17 +121,12 @@ class NaturalForm:
     def __init__(
         self,
         parameters: MixtureParameters,
-        *,
-        diagonal: bool = False,
-        spherical: bool = False,
+        moments: Moments = Moments.FULL,
         precision: np.ndarray | None = None,
     ) -> None:
-        self.diagonal = diagonal or spherical
-        self.spherical = spherical
+        self.moments = moments
         self.D = parameters.n_features
-        self.eta = natural_parameters(parameters, diagonal=self.diagonal, precision=precision)
-        if spherical:
-            self.eta = self.eta[..., : self.D + 2]
+        self.eta = natural_parameters(parameters, moments, precision)
         self.shape = self.eta.shape[:-1]
         self.F = self.eta.shape[-1]
         self._rows = np.ascontiguousarray(self.eta.reshape(-1, self.F))
@@ -146,7 +142,7 @@ class NaturalForm:
     def log_joint(self, workspace: np.ndarray, B: int) -> np.ndarray:
         """Log weights_k + log N(y_n | mu_k, Sigma_k) of the block, (..., K, B), a view of the workspace."""
         features = self._features(workspace, B)
-        write_features(features, self.D, diagonal=self.diagonal, spherical=self.spherical)
+        write_features(features, self.D, self.moments)
         out = workspace[self.F * B : (self.F + len(self._rows)) * B].reshape(-1, B)
         return times_features(self._rows, features, out).reshape(*self.shape, B)
 
@@ -167,13 +163,13 @@ class NaturalForm:
     def unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D), from sums of T(y).
 
-        Of a spherical S2 only the sum over features says something.
+        Of an S2 that is one sum only the sum over features says something.
         """
         D = self.D
         N, S1, products = sums[:, 0], sums[:, 1 : D + 1], sums[:, D + 1 :]
-        if self.spherical:
+        if self.moments.ndim == 0:
             return N, S1, np.repeat(products / D, D, axis=1)
-        if self.diagonal:
+        if self.moments.ndim == 1:
             return N, S1, products
         S2 = products.take(_unpacking(D), axis=1).reshape(-1, D, D)
         return N, S1, S2

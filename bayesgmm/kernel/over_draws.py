@@ -56,7 +56,7 @@ def sweep_blocks(function: Sweep, observations: Observations, parameters: Mixtur
         rows = slice(start, min(start + BLOCK_ROWS, observations.n_rows))
         features = np.empty((eta.shape[1], rows.stop - start))
         observations.standard_block(rows, features[1 : form.D + 1])
-        write_features(features[: form.F], form.D, diagonal=form.diagonal, spherical=form.spherical)
+        write_features(features[: form.F], form.D, form.moments)
         if outside is not None:
             features[-1] = outside[rows]
         function(rows, eta, features, unused)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.kernel import complete, incomplete
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.parameters import MixtureParameters
 
@@ -18,10 +19,8 @@ from bayesgmm.mixture.parameters import MixtureParameters
 def expected_statistics(
     observations: Observations,
     parameters: MixtureParameters,
+    moments: Moments = Moments.FULL,
     *,
-    diagonal: bool = False,
-    spherical: bool = False,
-    common: bool = False,
     n_threads: int | None = None,
 ) -> SufficientStatistics:
     """One E-step: the expected sufficient statistics of the complete data, memory constant in N.
@@ -31,20 +30,14 @@ def expected_statistics(
     observations : Observations
     parameters : MixtureParameters
         One mixture, in the standard coordinates of `observations`.
-    diagonal : bool
-        Whether covariances are diagonal, so that only the diagonal of S2 is wanted.
-    spherical : bool
-        Whether they are diagonal with one variance for all features, so that only the sum of that diagonal is.
-    common : bool
-        Whether components share one covariance, so that only the sum of S2 over components is wanted.
+    moments : Moments
+        What is needed of S2, by the form of the covariances; what is not needed says nothing in what is returned.
     n_threads : int, optional
         All available cores by default. The numbers do not depend on it.
     """
     if observations.incomplete:
-        return incomplete.expected_statistics(observations, parameters, diagonal=diagonal)
-    return complete.expected_statistics(
-        observations, parameters, diagonal=diagonal, spherical=spherical, common=common, n_threads=n_threads
-    )
+        return incomplete.expected_statistics(observations, parameters, moments)
+    return complete.expected_statistics(observations, parameters, moments, n_threads=n_threads)
 
 
 def for_each_block(

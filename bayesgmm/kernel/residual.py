@@ -6,6 +6,7 @@ conditioning asks for it. May import NumPy only.
 
 import numpy as np
 
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.natural import LOG_2PI
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -18,12 +19,12 @@ class ResidualForm:
     ----------
     parameters : MixtureParameters
         In standard coordinates.
-    diagonal : bool
-        Whether only the diagonals of the second moments are wanted.
+    moments : Moments
+        What is needed of S2: its diagonals, or all of it.
     """
 
-    def __init__(self, parameters: MixtureParameters, diagonal: bool = False) -> None:
-        self.diagonal = diagonal
+    def __init__(self, parameters: MixtureParameters, moments: Moments = Moments.FULL) -> None:
+        self.moments = moments
         self.D = parameters.n_features
         self.shape = parameters.weights.shape
         D = self.D
@@ -63,7 +64,7 @@ class ResidualForm:
             responsibilities *= weights
             log_density *= weights
         sums = [responsibilities.sum(axis=1, keepdims=True), responsibilities @ y.T]
-        if self.diagonal:
+        if self.moments.diagonal:
             sums.append(responsibilities @ (y * y).T)
         else:
             sums.append(np.stack([((y * r) @ y.T).ravel() for r in responsibilities]))
@@ -73,4 +74,4 @@ class ResidualForm:
         """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D), from the packed sums."""
         D = self.D
         second = sums[:, D + 1 :]
-        return sums[:, 0], sums[:, 1 : D + 1], second if self.diagonal else second.reshape(-1, D, D)
+        return sums[:, 0], sums[:, 1 : D + 1], second if self.moments.diagonal else second.reshape(-1, D, D)

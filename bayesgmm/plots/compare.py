@@ -9,7 +9,7 @@ import xarray as xr
 from arviz_plots import PlotCollection
 from arviz_plots.visuals import ci_line_y, line_xy, scatter_xy, set_xticks, set_ylim
 
-from bayesgmm.em.families import covariance_family
+from bayesgmm.em.families import Part, covariance_family
 from bayesgmm.plots.picture import INK, MARKERS, Picture, open_picture
 from bayesgmm.selection.compare import CRITERIA, Comparison
 from bayesgmm.selection.cross_validate import CrossValidation
@@ -28,11 +28,15 @@ FOLLOWED = {
 }
 PANEL, FAMILY, COUNT = "criterion", "covariance_type", "n_components"
 
-SPHERE, ALONG_AXES, COMMON, OWN = "#CC79A7", "#E69F00", "#0072B2", "#009E73"
-"""Colour of a family by its orientation: none, that of the columns, one for all components, each its own. They are
-Okabe & Ito's, and far apart for the colour-blind."""
+SPHERE = "#CC79A7"
 
-MARKER = dict(zip(("EE", "VE", "EV", "VV"), MARKERS, strict=True))
+COLOUR = {Part.IDENTITY: "#E69F00", Part.EQUAL: "#0072B2", Part.VARIABLE: "#009E73"}
+"""Colour of a family by its orientation: that of the columns, one for all components, each its own; spheres have none.
+They are Okabe & Ito's, and far apart for the colour-blind."""
+
+E, V = Part.EQUAL, Part.VARIABLE
+
+MARKER = dict(zip(((E, E), (V, E), (E, V), (V, V)), MARKERS, strict=True))
 """Marker of a family by its volume and shape, equal (E) or variable (V): circle, triangle, square, diamond."""
 
 BEYOND = 3.0
@@ -183,14 +187,11 @@ def plot_compare(
 
 
 def _style(name: str) -> tuple[str, str]:
-    """Colour and marker of a family, by mclust's code: volume, shape, orientation."""
-    code = covariance_family(name).code
-    if len(code) == 1:
-        return {"E": COMMON, "V": OWN}[code], MARKER[code * 2]
-    volume, shape, orientation = tuple(code)
-    if shape == "I":
-        return SPHERE, MARKER[volume * 2]
-    return {"I": ALONG_AXES, "E": COMMON, "V": OWN}[orientation], MARKER[volume + shape]
+    """Colour of a family by its orientation, and marker by its volume and shape."""
+    family = covariance_family(name)
+    if family.spherical:
+        return SPHERE, MARKER[family.volume, family.volume]
+    return COLOUR[family.orientation], MARKER[family.volume, family.shape]
 
 
 def _with_errors(

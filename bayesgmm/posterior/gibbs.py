@@ -16,8 +16,6 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.priors import Dirichlet, InverseWishart, Normal, Prior, RandomScale
 from bayesgmm.tools.threads import over_threads
 
-FAMILIES = ("full", "V", "tied", "E", "diag", "EEI", "spherical", "EII")
-
 CHAINS, DRAWS = 4, 1500
 """What `longer_chains` returns; a tenth more draws of each chain are made first and left out."""
 
@@ -34,7 +32,7 @@ def has_known_conditionals(observations: Observations, covariance_type: str, pri
     return (
         not observations.incomplete
         and (weights is None or bool((weights == np.round(weights)).all()))
-        and covariance_family(covariance_type).name in FAMILIES
+        and covariance_family(covariance_type).linear
         and isinstance(prior.covariances, InverseWishart)
         and prior.noise is None
     )
@@ -78,7 +76,7 @@ def continue_chains(
     observations : Observations
         Complete rows; whole weights count rows.
     covariance_type : str
-        One of `FAMILIES`.
+        Of a family whose covariances are a linear space: an inverse Wishart prior is conjugate there.
     prior : Prior
         Resolved, the covariances' an `InverseWishart`.
     starts : MixtureParameters

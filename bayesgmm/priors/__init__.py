@@ -3,15 +3,12 @@
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
 from bayesgmm.priors.location import Beta, Dirichlet, Normal
 from bayesgmm.priors.prior import KINDS, Prior
-from bayesgmm.priors.resolution import SCALE_NDIM, SHAPE_OF
 from bayesgmm.priors.scales import HalfNormal, InverseGamma, LogNormal
 from bayesgmm.priors.value import Numbers, PriorError, as_tuples
 
 __all__ = [
     "KINDS",
     "LKJ",
-    "SCALE_NDIM",
-    "SHAPE_OF",
     "Beta",
     "CovariancePrior",
     "Decomposed",

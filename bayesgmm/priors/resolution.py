@@ -8,19 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.em.families import check_dimension, covariance_family
+from bayesgmm.em.families import FAMILIES, CovarianceFamily, check_dimension, covariance_family
 from bayesgmm.priors.covariances import LKJ, CovariancePrior, Decomposed, InverseWishart, RandomScale
 from bayesgmm.priors.location import Beta, Dirichlet, Normal
 from bayesgmm.priors.scales import LogNormal
 from bayesgmm.priors.value import Numbers, PriorError, as_tuples
-
-SCALE_NDIM = {"full": 2, "tied": 2, "E": 2, "V": 2, "diag": 1, "EEI": 1, "spherical": 0, "EII": 0}
-"""Dimensions of what an InverseWishart or LKJ prior speaks of: a matrix, a variance per feature, one variance."""
-
-SHAPE_OF = {name: "features" for name in ("VEI", "EVI", "VEE", "EVV")} | {
-    name: "axes" for name in ("EEV", "VEV", "EVE", "VVE")
-}
-"""What the shape of a `Decomposed` prior belongs to."""
 
 SMALLEST_CORRELATION_EIGENVALUE = 1e-6
 SHRINKAGE = 0.01
@@ -71,18 +63,19 @@ def resolve_covariances(prior: CovariancePrior | None, data: Summary, K: int, co
     D = len(data.mean)
     check_dimension(family, D)
     name = family.name
-    if name in SHAPE_OF:
+    if not family.linear:
         if not isinstance(prior, Decomposed | None):
             raise PriorError(
                 f"{name!r} shares volume, shape or orientation between components: its prior of the covariances is "
                 f"Decomposed(volume, shape, eta), received {prior!r}."
             )
-        return _resolve_decomposed(prior or Decomposed(), data, K, name)
-    ndim = SCALE_NDIM[name]
+        return _resolve_decomposed(prior or Decomposed(), data, K, family)
+    # an InverseWishart or LKJ prior speaks of a matrix, of a variance per feature, or of one variance
+    ndim = family.moments.ndim
     if isinstance(prior, Decomposed):
+        decomposed = ", ".join(other.name for other in FAMILIES.values() if not other.linear)
         raise PriorError(
-            f"`Decomposed` is for {', '.join(SHAPE_OF)}; {name!r} takes an InverseWishart or an LKJ prior of the "
-            "covariances."
+            f"`Decomposed` is for {decomposed}; {name!r} takes an InverseWishart or an LKJ prior of the covariances."
         )
     prior = prior or _default_inverse_wishart(data.covariance, K, ndim)
     if isinstance(prior, LKJ):
@@ -112,12 +105,13 @@ def _resolve_scale(prior: RandomScale, dof: float, data: Summary, ndim: int, nam
     return RandomScale(shape, _expand_matrix("rate", rate, D, ndim, name))
 
 
-def _resolve_decomposed(prior: Decomposed, data: Summary, K: int, name: str) -> Decomposed:
-    D, sd = len(data.mean), np.sqrt(np.diagonal(data.covariance))
-    of_features = SHAPE_OF[name] == "features"
+def _resolve_decomposed(prior: Decomposed, data: Summary, K: int, family: CovarianceFamily) -> Decomposed:
+    D, sd, name = len(data.mean), np.sqrt(np.diagonal(data.covariance)), family.name
+    # otherwise shapes are of the axes, whose variances say nothing of the features'
+    of_features = family.per_column
     if (volume := prior.volume) is None:
         log_volume = np.log(sd).mean()
-        if not covariance_family(name).diagonal:
+        if not family.diagonal:
             log_volume += 0.5 * np.linalg.slogdet(regular(data.covariance) / np.outer(sd, sd))[1] / D
         volume = LogNormal(float(log_volume - np.log(K) / D), VOLUME_SIGMA)
     numbers = {

@@ -137,9 +137,8 @@ def covariance_of_estimates(
     ValueError
         When A is not positive definite, or the fit is no maximum of the likelihood of these rows with these weights.
     """
-    code = covariance_family(fit.covariance_type).code
     parameters = fit.parameters_
-    to_local, _ = coordinates(parameters, code, fit.frozen)
+    to_local, _ = coordinates(parameters, covariance_family(fit.covariance_type), fit.frozen)
     blocks = (
         (block.rows, (block.scores(parameters) * block.weights[:, None]) @ to_local)
         for block in row_derivatives(observations, parameters)

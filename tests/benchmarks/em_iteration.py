@@ -58,9 +58,7 @@ def one_iteration(name: str, N: int, D: int, K: int) -> tuple[float, float, floa
     def our_iteration() -> None:
         # as a fit does: BLAS is held to one thread around passes and M-steps alike
         with single_threaded_blas():
-            statistics = expected_statistics(
-                observations, start, diagonal=family.diagonal, spherical=family.spherical, common=family.common
-            )
+            statistics = expected_statistics(observations, start, family.moments)
             maximise(statistics, family, floor, start)
 
     def their_iteration() -> None:

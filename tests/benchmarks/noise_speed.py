@@ -23,7 +23,7 @@ TURNS = 60
 
 def iteration(observations, parameters, family, floor):
     started = time.thread_time()
-    statistics = expected_statistics(observations, parameters, diagonal=family.diagonal, n_threads=1)
+    statistics = expected_statistics(observations, parameters, family.moments, n_threads=1)
     maximise(statistics, family, floor, parameters)
     return time.thread_time() - started
 

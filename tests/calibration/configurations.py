@@ -4,7 +4,6 @@ import numpy as np
 
 from bayesgmm import priors
 from bayesgmm.em.families import covariance_family
-from bayesgmm.priors import SCALE_NDIM
 from tests.calibration.sbc import Configuration
 
 FAMILIES = ("full", "tied", "diag", "spherical", "VEV", "EVE")
@@ -15,7 +14,7 @@ ORIENTED = ("VEV", "EVE")
 def inverse_wishart(covariance_type: str, D: int, dof_above: float = 4.0) -> priors.InverseWishart:
     """Standard deviations of order one, correlated a priori where the family has correlations."""
     scale = 3.0 * (0.8 * np.eye(D) + 0.2)
-    if SCALE_NDIM[covariance_family(covariance_type).name] < 2:
+    if covariance_family(covariance_type).diagonal:
         return priors.InverseWishart(dof_above + 1.0, 3.0)
     return priors.InverseWishart(D + dof_above, scale.tolist())
 

@@ -8,6 +8,7 @@ import pytest
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.data.observations import as_observations
 from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.em.families import covariance_family
 from bayesgmm.em.information import coordinates
 from bayesgmm.em.scores import BLOCK_FLOATS, local, n_features, n_local, row_derivatives
 from bayesgmm.kernel.natural import pair_indices
@@ -90,8 +91,6 @@ def test_their_sum_is_the_gradient_that_the_statistics_give(rng):
 def test_they_sum_to_zero_at_a_maximum(covariance_type):
     X = np.asarray(load_dataset("iris"))
     fit = GaussianMixture(2, covariance_type=covariance_type, random_state=0, tol=1e-13).fit(X)
-    to_local, _ = coordinates(
-        fit.parameters_, {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII"}[covariance_type]
-    )
+    to_local, _ = coordinates(fit.parameters_, covariance_family(covariance_type))
     found = scores(as_observations(X), fit.parameters_) @ to_local
     assert (np.abs(found.sum(axis=0)) < 1e-4 * np.sqrt((found**2).sum(axis=0))).all()

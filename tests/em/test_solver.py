@@ -73,7 +73,7 @@ def test_the_m_step_beats_every_perturbation_of_the_whole_mixture(family, seed, 
     Y = (observations.values - observations.shift) / observations.scale
     _, N, S1, S2 = oracle.statistics(Y, looking)
     assume(N.min() > 2 * D + 2)  # a scatter that is (nearly) singular has no maximum
-    statistics = expected_statistics(observations, looking, diagonal=family.diagonal)
+    statistics = expected_statistics(observations, looking, family.moments)
     first, _ = maximise(statistics, family, no_floor(observations))
     best, floored = maximise(statistics, family, no_floor(observations), first)
     assert floored == ()

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from bayesgmm.data.observations import as_observations
 from bayesgmm.kernel.forms import CommonForm
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.passes import expected_statistics
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support.strategies import random_covariances, random_rows, seeds
@@ -40,12 +41,14 @@ def balls(rng, K, D):
 cases = given(seed=seeds, K=st.integers(1, 4), D=st.integers(1, 4), weighted=st.booleans())
 
 
-@pytest.mark.parametrize("diagonal", [False, True])
+@pytest.mark.parametrize(
+    ("each", "pooled"), [(Moments.FULL, Moments.POOLED), (Moments.DIAGONAL, Moments.POOLED_DIAGONAL)]
+)
 @cases
-def test_common_covariances_need_no_products_of_features(diagonal, seed, K, D, weighted):
-    observations, mixture = problem(seed, K, D, weighted, shared_axes if diagonal else shared)
-    whole = expected_statistics(observations, mixture, diagonal=diagonal)
-    short = expected_statistics(observations, mixture, diagonal=diagonal, common=True)
+def test_common_covariances_need_no_products_of_features(each, pooled, seed, K, D, weighted):
+    observations, mixture = problem(seed, K, D, weighted, shared_axes if each.diagonal else shared)
+    whole = expected_statistics(observations, mixture, each)
+    short = expected_statistics(observations, mixture, pooled)
     assert_allclose(short.log_likelihood, whole.log_likelihood, rtol=RTOL)
     assert_allclose(short.N, whole.N, rtol=RTOL)
     assert_allclose(short.S1, whole.S1, rtol=RTOL, atol=1e-9)
@@ -57,8 +60,8 @@ def test_common_covariances_need_no_products_of_features(diagonal, seed, K, D, w
 @cases
 def test_balls_need_the_squared_length_only(seed, K, D, weighted):
     observations, mixture = problem(seed, K, D, weighted, balls)
-    whole = expected_statistics(observations, mixture, diagonal=True)
-    short = expected_statistics(observations, mixture, diagonal=True, spherical=True)
+    whole = expected_statistics(observations, mixture, Moments.DIAGONAL)
+    short = expected_statistics(observations, mixture, Moments.TRACE)
     assert_allclose(short.log_likelihood, whole.log_likelihood, rtol=RTOL)
     for name in ("N", "S1"):
         assert_allclose(getattr(short, name), getattr(whole, name), rtol=RTOL, atol=1e-9)
@@ -70,13 +73,14 @@ def test_what_is_not_common_or_round_is_not_taken_for_it():
     rng = np.random.default_rng(0)
     observations, mixture = problem(0, 3, 2, False, lambda rng, K, D: random_covariances(rng, (K,), D))
     whole = expected_statistics(observations, mixture)
-    asked = expected_statistics(observations, mixture, common=True)
+    asked = expected_statistics(observations, mixture, Moments.POOLED)
     assert_allclose(asked.S2, whole.S2, rtol=1e-12)
     oval = MixtureParameters.from_covariances(
         mixture.weights, mixture.means, random_covariances(rng, (3,), 2, diagonal=True)
     )
-    whole = expected_statistics(observations, oval, diagonal=True)
-    assert_allclose(expected_statistics(observations, oval, diagonal=True, spherical=True).S2, whole.S2, rtol=1e-12)
+    whole = expected_statistics(observations, oval, Moments.DIAGONAL)
+    for moments in (Moments.TRACE, Moments.POOLED_DIAGONAL, Moments.POOLED_TRACE):
+        assert_allclose(expected_statistics(observations, oval, moments).S2, whole.S2, rtol=1e-12)
 
 
 def test_the_common_form_has_one_row_of_features_for_each_column_and_one_more():

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from bayesgmm.data.observations import as_observations
 from bayesgmm.kernel import complete
 from bayesgmm.kernel.complete import expected_statistics, for_each_block
+from bayesgmm.kernel.moments import Moments
 from tests.support import oracle
 from tests.support.strategies import random_mixture, random_rows
 
@@ -32,7 +33,8 @@ def test_statistics_do_not_depend_on_the_number_of_threads(rng, diagonal, far):
         standard = random_mixture(rng, 4, 3, diagonal=True)
     if far:
         standard = standard.affine(np.full(3, -1e5), 1.0)
-    results = [expected_statistics(observations, standard, diagonal=diagonal, n_threads=n) for n in THREADS]
+    moments = Moments.DIAGONAL if diagonal else Moments.FULL
+    results = [expected_statistics(observations, standard, moments, n_threads=n) for n in THREADS]
     for other in results[1:]:
         assert other.log_likelihood == results[0].log_likelihood
         for field in ("N", "S1", "S2"):

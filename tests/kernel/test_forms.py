@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from bayesgmm.kernel.forms import LARGEST_CONDITION, NaturalForm, ResidualForm, choose_form, condition
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.kernel.test_natural import log_joint
 from tests.kernel.test_residual import far_problem
@@ -23,8 +24,8 @@ def test_beyond_a_thousand_standard_deviations_the_residual_form_runs():
     assert isinstance(choose_form(at_distance(900)), NaturalForm)
     assert isinstance(choose_form(at_distance(1001)), ResidualForm)
     assert isinstance(choose_form(at_distance(1e8)), ResidualForm)
-    assert isinstance(choose_form(at_distance(900), diagonal=True), NaturalForm)
-    assert isinstance(choose_form(at_distance(1001), diagonal=True), ResidualForm)
+    assert isinstance(choose_form(at_distance(900), Moments.DIAGONAL), NaturalForm)
+    assert isinstance(choose_form(at_distance(1001), Moments.DIAGONAL), ResidualForm)
 
 
 def test_correlation_counts_as_distance():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from bayesgmm.kernel.forms import NaturalForm, ResidualForm
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.natural import n_natural_features, natural_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support import oracle
@@ -15,16 +16,16 @@ from tests.support.strategies import mixtures, random_covariances, random_mixtur
 FORMS = {"natural": NaturalForm, "residual": ResidualForm}
 
 
-def log_joint(form_class, parameters, Y, *, diagonal=False):
+def log_joint(form_class, parameters, Y, moments=Moments.FULL):
     """(..., K, N) of rows Y (N, D) in one block."""
-    form = form_class(parameters, diagonal=diagonal)
+    form = form_class(parameters, moments)
     workspace = form.workspace(len(Y))
     form.standard_rows(workspace, len(Y))[...] = Y.T
     return form.log_joint(workspace, len(Y)).copy()
 
 
-def statistics(form_class, parameters, Y, weights=None, *, diagonal=False):
-    form = form_class(parameters, diagonal=diagonal)
+def statistics(form_class, parameters, Y, weights=None, moments=Moments.FULL):
+    form = form_class(parameters, moments)
     workspace = form.workspace(len(Y))
     form.standard_rows(workspace, len(Y))[...] = Y.T
     log_likelihood, sums = form.expected_statistics(workspace, len(Y), weights)
@@ -80,13 +81,13 @@ def test_statistics_are_what_loops_say(form, parameters, seed, weighted):
 def test_the_diagonal_variant_is_the_full_one(form, parameters, seed):
     Y = np.random.default_rng(seed).normal(scale=3, size=(25, parameters.n_features))
     assert_allclose(
-        log_joint(FORMS[form], parameters, Y, diagonal=True),
+        log_joint(FORMS[form], parameters, Y, Moments.DIAGONAL),
         log_joint(FORMS[form], parameters, Y),
         rtol=1e-10,
         atol=1e-10,
     )
     full = statistics(FORMS[form], parameters, Y)
-    diagonal = statistics(FORMS[form], parameters, Y, diagonal=True)
+    diagonal = statistics(FORMS[form], parameters, Y, moments=Moments.DIAGONAL)
     assert_allclose(diagonal[3], np.diagonal(full[3], axis1=1, axis2=2), rtol=1e-10, atol=1e-10)
     for a, b in zip(diagonal[:3], full[:3], strict=True):
         assert_allclose(a, b, rtol=1e-10, atol=1e-10)
@@ -110,14 +111,15 @@ def test_natural_parameters_against_the_features_are_the_log_joint(parameters, s
     D = parameters.n_features
     y = np.random.default_rng(seed).normal(size=D)
     features = np.concatenate([[1.0], y, [y[i] * y[i + apart] for apart in range(D) for i in range(D - apart)]])
-    assert len(features) == n_natural_features(D, diagonal=False)
-    eta = natural_parameters(parameters, diagonal=False)
+    assert len(features) == n_natural_features(D)
+    eta = natural_parameters(parameters)
     assert_allclose(eta @ features, oracle.log_joint(y[None], parameters)[0], rtol=1e-9, atol=1e-9)
 
 
-def test_diagonal_features_are_fewer():
-    assert [n_natural_features(D, diagonal=True) for D in (1, 2, 10)] == [3, 5, 21]
-    assert [n_natural_features(D, diagonal=False) for D in (1, 2, 10)] == [3, 6, 66]
+def test_fewer_moments_are_fewer_features():
+    assert [n_natural_features(D, Moments.TRACE) for D in (1, 2, 10)] == [3, 4, 12]
+    assert [n_natural_features(D, Moments.DIAGONAL) for D in (1, 2, 10)] == [3, 5, 21]
+    assert [n_natural_features(D, Moments.FULL) for D in (1, 2, 10)] == [3, 6, 66]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.data.observations import as_observations
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.passes import expected_statistics
 from tests.support import oracle
 from tests.support.strategies import problems, seeds
@@ -92,7 +93,7 @@ def test_an_integer_weight_is_that_many_equal_rows(problem):
 @given(problem=problems(diagonal=True))
 def test_the_diagonal_variant_is_the_diagonal_of_the_full_one(problem):
     full = expected_statistics(problem.observations, problem.standard)
-    diagonal = expected_statistics(problem.observations, problem.standard, diagonal=True)
+    diagonal = expected_statistics(problem.observations, problem.standard, Moments.DIAGONAL)
     assert diagonal.S2.shape == full.S1.shape
     assert_same(diagonal, dataclasses.replace(full, S2=np.diagonal(full.S2, axis1=1, axis2=2)))
 

@@ -240,7 +240,7 @@ LAW = [
     *(
         (name, priors.LKJ(2.0, sd=priors.LogNormal(1.0, 1.0)), "faithful", 2, 2)
         for name in PARAMETRISATIONS
-        if name in priors.SCALE_NDIM
+        if FAMILIES[name].linear
     ),
     *((name, None, "faithful", 1, 2) for name in ("full", "tied", "VEV", "EVE")),
 ]

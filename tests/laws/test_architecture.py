@@ -5,6 +5,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "bayesgmm"
 
@@ -30,6 +32,9 @@ MOST_LINES, MOST_LINES_OF_A_ROOM = 400, 4500
 
 MAKES_MACHINE_CODE = {"bayesgmm.tools.compiled", "bayesgmm.kernel.compiled.arithmetic"}
 """Where LLVM is spoken to directly: symbols that other code calls, and the bits of a double."""
+
+OTHER_WORDS = {"bayesgmm.sampler.nuts"}
+"""Where a family's name means something else: "diag" is nutpie's diagonal mass matrix."""
 
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "arviz_plots"}
 
@@ -147,6 +152,44 @@ def test_the_kernel_and_the_families_are_numpy_and_lapack():
             continue
         if room(name) == "kernel" or name.startswith("bayesgmm.em.families"):
             assert outside(name) <= allowed, name
+
+
+def spells_a_family(tree: ast.AST) -> list[int]:
+    """Lines where a name or code of a family is compared with, or is one of a set, or where a code is cut into letters.
+
+    A default such as ``covariance_type="full"`` asks nothing of a family, and is none of these.
+    """
+    named = {word for family in (FAMILIES | ONE_DIMENSIONAL).values() for word in (family.name, family.code)}
+    found = []
+    for node in ast.walk(tree):
+        parts: list[ast.expr | None] = []
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+        elif isinstance(node, ast.Set | ast.Tuple | ast.List):
+            parts = [*node.elts]
+        elif isinstance(node, ast.Dict):
+            parts = [*node.keys]
+        elif isinstance(node, ast.MatchValue):
+            parts = [node.value]
+        spelled = any(isinstance(part, ast.Constant) and part.value in named for part in parts)
+        cut = isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "code"
+        if spelled or cut:
+            found.append(node.lineno)
+    return found
+
+
+def test_what_a_family_is_is_asked_of_the_family():
+    for asked in ('f.code in ("VVV", "V")', '{"diag": 1}', 'name == "tied"', 'f.code[0] == "E"', 'x = {"EII"}'):
+        assert spells_a_family(ast.parse(asked)), asked
+    assert not spells_a_family(ast.parse('def fit(covariance_type="full"): return covariance_family("full").linear'))
+    wrong = {
+        name: lines
+        for name, path in modules().items()
+        if not name.startswith(("bayesgmm.em.families", "bayesgmm.model.families"))
+        and name not in OTHER_WORDS
+        and (lines := spells_a_family(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert wrong == {}
 
 
 def test_only_plots_draw_and_nothing_distributes():

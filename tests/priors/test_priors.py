@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 
 from bayesgmm import priors
 from bayesgmm.data.observations import as_observations
+from bayesgmm.em.families import FAMILIES as EVERY_FAMILY
 from bayesgmm.priors import (
     LKJ,
-    SHAPE_OF,
     Beta,
     Decomposed,
     Dirichlet,
@@ -94,7 +94,7 @@ def test_components_are_exchangeable_where_all_have_one_prior(prior, exchangeabl
     assert prior.exchangeable == prior.resolve(DATA, 2, "full").exchangeable == exchangeable
 
 
-@pytest.mark.parametrize("family", SHAPE_OF)
+@pytest.mark.parametrize("family", [name for name, family in EVERY_FAMILY.items() if not family.linear])
 @pytest.mark.parametrize(
     "covariances", [None, Decomposed(HalfNormal(2.0)), Decomposed(shape=LogNormal(1.0, 0.3), eta=2.0)]
 )
@@ -102,7 +102,7 @@ def test_priors_on_volume_and_shape_are_resolved_once_too(family, covariances):
     resolved = Prior(covariances=covariances).resolve(DATA, 4, family)
     assert resolved.resolve((100 * MEAN, 7 * COVARIANCE), 4, family).covariances == resolved.covariances
     assert Prior.from_dict(json.loads(json.dumps(resolved.to_dict()))) == resolved
-    assert np.shape(resolved.covariances.shape.mu) == ((3,) if SHAPE_OF[family] == "features" else ())
+    assert np.shape(resolved.covariances.shape.mu) == ((3,) if EVERY_FAMILY[family].per_column else ())
 
 
 def test_default_volumes_and_shapes_are_those_of_the_docstring():

@@ -1,10 +1,10 @@
-"""Covariance families, NumPy half: a new family is a new file and one line here. May import NumPy only."""
+"""Covariance families, NumPy half: a new family is a new file and one line here."""
 
 from bayesgmm.em.families.common_orientation import EVE, VVE
 from bayesgmm.em.families.diag import DIAG
 from bayesgmm.em.families.diagonal_shapes import EEI, EVI, VEI
 from bayesgmm.em.families.ellipsoidal_volume import EVV, VEE
-from bayesgmm.em.families.family import CovarianceFamily
+from bayesgmm.em.families.family import CovarianceFamily, Part
 from bayesgmm.em.families.full import FULL
 from bayesgmm.em.families.one_dimension import E, V
 from bayesgmm.em.families.own_orientation import EEV, VEV
@@ -49,8 +49,8 @@ def check_dimension(family: CovarianceFamily, n_features: int) -> None:
     ValueError
         Naming the families to take instead.
     """
-    if family.name in ONE_DIMENSIONAL and n_features != 1:
-        alike = {"E": "'tied' (EEE)", "V": "'full' (VVV)"}[family.name]
+    if family.one_dimensional and n_features != 1:
+        alike = "'tied' (EEE)" if family.common else "'full' (VVV)"
         raise ValueError(
             f"`covariance_type` {family.name!r} is for one feature; the data has {n_features}. "
             f"With more than one, {alike} is its like."
@@ -61,6 +61,7 @@ __all__ = [
     "FAMILIES",
     "ONE_DIMENSIONAL",
     "CovarianceFamily",
+    "Part",
     "check_dimension",
     "covariance_family",
     "families_for",

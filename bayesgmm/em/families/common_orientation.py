@@ -237,5 +237,5 @@ def _majorised(W: np.ndarray, F: np.ndarray, a: np.ndarray, N: np.ndarray | None
     return -left @ right
 
 
-EVE = family_by_code("EVE", maximise_eve, lambda K, D: D * (D + 1) // 2 + (K - 1) * (D - 1), own_shape=True)
-VVE = family_by_code("VVE", maximise_vve, lambda K, D: D * (D + 1) // 2 + (K - 1) * D, own_shape=True)
+EVE = family_by_code("EVE", maximise_eve)
+VVE = family_by_code("VVE", maximise_vve)

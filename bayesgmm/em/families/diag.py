@@ -14,10 +14,6 @@ DIAG = CovarianceFamily(
     name="diag",
     code="VVI",
     maximise=maximise,
-    n_covariance_parameters=lambda K, D: K * D,
     pack=lambda covariances: np.diagonal(covariances, axis1=-2, axis2=-1).copy(),
     unpack=lambda packed, K, D: diagonal_matrices(packed),
-    diagonal=True,
-    per_column=True,
-    clips_exactly=True,
 )

@@ -27,8 +27,6 @@ def maximise_evi(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None
     return diagonal_matrices(of_equal_volume(scatter, sizes, N))
 
 
-EEI = family_by_code(
-    "EEI", maximise_eei, lambda K, D: D, diagonal=True, per_column=True, clips_exactly=True, common=True
-)
-VEI = family_by_code("VEI", maximise_vei, lambda K, D: K + D - 1, diagonal=True, per_column=True)
-EVI = family_by_code("EVI", maximise_evi, lambda K, D: 1 + K * (D - 1), diagonal=True, per_column=True, own_shape=True)
+EEI = family_by_code("EEI", maximise_eei)
+VEI = family_by_code("VEI", maximise_vei)
+EVI = family_by_code("EVI", maximise_evi)

@@ -22,5 +22,5 @@ def maximise_evv(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None
     return of_equal_volume(scatter, sizes, N)
 
 
-VEE = family_by_code("VEE", maximise_vee, lambda K, D: D * (D + 1) // 2 + K - 1, per_column=True)
-EVV = family_by_code("EVV", maximise_evv, lambda K, D: K * D * (D + 1) // 2 - (K - 1), per_column=True, own_shape=True)
+VEE = family_by_code("VEE", maximise_vee)
+EVV = family_by_code("EVV", maximise_evv)

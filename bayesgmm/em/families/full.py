@@ -10,14 +10,4 @@ def maximise(scatter: np.ndarray, N: np.ndarray, previous: np.ndarray | None = N
     return scatter / N[:, None, None]
 
 
-FULL = CovarianceFamily(
-    name="full",
-    code="VVV",
-    maximise=maximise,
-    n_covariance_parameters=lambda K, D: K * D * (D + 1) // 2,
-    pack=lambda covariances: covariances,
-    unpack=lambda packed, K, D: packed,
-    diagonal=False,
-    per_column=True,
-    clips_exactly=True,
-)
+FULL = CovarianceFamily("full", "VVV", maximise)

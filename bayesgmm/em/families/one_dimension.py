@@ -6,5 +6,5 @@ In one dimension shape and orientation say nothing: the M-steps are those of EEE
 from bayesgmm.em.families import full, tied
 from bayesgmm.em.families.family import family_by_code
 
-E = family_by_code("E", tied.maximise, lambda K, D: 1, per_column=True, clips_exactly=True, common=True)
-V = family_by_code("V", full.maximise, lambda K, D: K, per_column=True, clips_exactly=True)
+E = family_by_code("E", tied.maximise)
+V = family_by_code("V", full.maximise)

@@ -42,5 +42,5 @@ def _turned(vectors: np.ndarray, variances: np.ndarray) -> np.ndarray:
     return half @ half.swapaxes(-1, -2)
 
 
-EEV = family_by_code("EEV", maximise_eev, lambda K, D: K * D * (D + 1) // 2 - (K - 1) * D)
-VEV = family_by_code("VEV", maximise_vev, lambda K, D: K * D * (D + 1) // 2 - (K - 1) * (D - 1))
+EEV = family_by_code("EEV", maximise_eev)
+VEV = family_by_code("VEV", maximise_vev)

@@ -21,15 +21,8 @@ SPHERICAL = CovarianceFamily(
     name="spherical",
     code="VII",
     maximise=maximise,
-    n_covariance_parameters=lambda K, D: K,
     pack=lambda covariances: covariances[..., 0, 0].copy(),
     unpack=lambda packed, K, D: diagonal_matrices(np.repeat(packed[..., None], D, axis=-1)),
-    diagonal=True,
-    per_column=False,
-    clips_exactly=True,
-    spherical=True,
 )
 
-EII = family_by_code(
-    "EII", maximise_eii, lambda K, D: 1, diagonal=True, clips_exactly=True, spherical=True, common=True
-)
+EII = family_by_code("EII", maximise_eii)

@@ -14,11 +14,6 @@ TIED = CovarianceFamily(
     name="tied",
     code="EEE",
     maximise=maximise,
-    n_covariance_parameters=lambda K, D: D * (D + 1) // 2,
     pack=lambda covariances: covariances[..., 0, :, :],
     unpack=lambda packed, K, D: np.repeat(packed[..., None, :, :], K, axis=-3),
-    diagonal=False,
-    per_column=True,
-    clips_exactly=True,
-    common=True,
 )

@@ -99,7 +99,7 @@ def keep_known(
         known = labels != UNKNOWN
         r[known] = 0.0
         r[known, labels[known]] = 1.0
-        statistics = statistics_of(rows, r, diagonal=family.diagonal)
+        statistics = statistics_of(rows, r, family.moments)
         found = maximise(statistics, family, np.maximum(floor, 1e-3 * family.floor_variances(_spread(rows))))[0]
         return found if parameters.noise is None else replace(found, noise=_noise_of(r, rows, parameters.noise))
 

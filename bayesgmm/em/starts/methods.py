@@ -20,6 +20,7 @@ from bayesgmm.data.samples import even_sample, sample_rows
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.m_step import maximise
 from bayesgmm.em.starts.hierarchy import Hierarchy, agglomerate
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.parameters import MixtureParameters
 
@@ -173,12 +174,15 @@ def drawn_memberships(
     return DrawnStart(sample, responsibilities)
 
 
-def statistics_of(observations: Observations, memberships: np.ndarray, *, diagonal: bool) -> SufficientStatistics:
-    """Sufficient statistics of given memberships: codes 0..K-1 (N,), or responsibilities (N, K)."""
+def statistics_of(observations: Observations, memberships: np.ndarray, moments: Moments) -> SufficientStatistics:
+    """Sufficient statistics of given memberships: codes 0..K-1 (N,), or responsibilities (N, K).
+
+    Of `moments` it matters only whether they are diagonal.
+    """
     D = observations.n_features
     K = int(memberships.max()) + 1 if memberships.ndim == 1 else memberships.shape[1]
     N, S1 = np.zeros(K), np.zeros((K, D))
-    S2 = np.zeros((K, D) if diagonal else (K, D, D))
+    S2 = np.zeros((K, D) if moments.diagonal else (K, D, D))
     buffer = np.empty((D, observations.n_rows if observations.n_rows < 8192 else 8192))
     for rows in row_slices(observations.n_rows):
         y = observations.standard_block(rows, buffer[:, : rows.stop - rows.start])
@@ -189,7 +193,7 @@ def statistics_of(observations: Observations, memberships: np.ndarray, *, diagon
             r = r * weights
         N += r.sum(axis=1)
         S1 += r @ y.T
-        S2 += r @ (y * y).T if diagonal else np.stack([(y * r_k) @ y.T for r_k in r])
+        S2 += r @ (y * y).T if moments.diagonal else np.stack([(y * r_k) @ y.T for r_k in r])
     return SufficientStatistics(float("nan"), N, S1, S2, observations.shift, observations.scale)
 
 
@@ -197,7 +201,7 @@ def _mixture(
     sample: Observations, memberships: np.ndarray, family: CovarianceFamily, floor: np.ndarray
 ) -> MixtureParameters:
     """M-step of the memberships of a sample, no component narrower than `LEAST_SPREAD`."""
-    statistics = statistics_of(sample, memberships, diagonal=family.diagonal)
+    statistics = statistics_of(sample, memberships, family.moments)
     variances = family.floor_variances(sample.variances) / sample.scale**2
     return maximise(statistics, family, np.maximum(floor, LEAST_SPREAD * variances))[0]
 

@@ -199,7 +199,7 @@ def from_memberships(
     if memberships.ndim == 1:
         codes = np.unique(memberships, return_inverse=True)[1]
     try:
-        return maximise(statistics_of(observations, codes, diagonal=family.diagonal), family, floor)[0]
+        return maximise(statistics_of(observations, codes, family.moments), family, floor)[0]
     except CollapseError as error:
         labels = codes if codes.ndim == 1 else codes.argmax(axis=1)
         rows = observations.name_rows(labels == error.component)

@@ -10,11 +10,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL, check_dimension, covariance_family, families_for
 from bayesgmm.em.m_step import CollapseError, maximise
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from tests.support import oracle
 from tests.support.strategies import random_covariances, random_mixture, seeds
 from tests.support.truth import mclust_fits
 
+EVERY = [*FAMILIES.values(), *ONE_DIMENSIONAL.values()]
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
@@ -100,16 +102,65 @@ def test_a_component_without_spread_is_held_by_the_floor_or_refused_without_a_wa
                 maximise(statistics, family, np.zeros(2))
 
 
+def codes_where(fact):
+    return {family.code for family in EVERY if fact(family)}
+
+
+def test_what_is_true_of_a_family_follows_from_its_code():
+    """Written out: what other rooms ask of a family, and which answer yes."""
+    linear = {"EII", "VII", "EEI", "VVI", "EEE", "VVV", "E", "V"}
+    assert codes_where(lambda family: family.linear) == linear
+    assert codes_where(lambda family: family.common) == {"EII", "EEI", "EEE", "E"}
+    assert codes_where(lambda family: family.free) == {"VVV", "V"}
+    assert codes_where(lambda family: family.spherical) == {"EII", "VII"}
+    assert codes_where(lambda family: family.diagonal) == {"EII", "VII", "EEI", "VEI", "EVI", "VVI"}
+    assert codes_where(lambda family: not family.per_column) == {"EII", "VII", "EVE", "VVE", "EEV", "VEV"}
+    assert codes_where(lambda family: family.divides_by_determinant) == {"EVI", "EVV", "EVE", "VVE"}
+    assert codes_where(lambda family: not family.shrinks_alone) == {"EII", "EEI", "EEE", "EEV", "E"}
+    whole = {"VII", "VEI", "VEE", "VEV"}
+    assert codes_where(lambda family: family.shrinks_alone and not family.shrinks_in_one_direction) == whole
+    assert codes_where(lambda family: family.one_dimensional) == {"E", "V"}
+
+
+def test_a_family_names_the_moments_that_its_m_step_reads():
+    moments = {family.code: family.moments for family in EVERY}
+    own, pooled = dict.fromkeys(moments, Moments.FULL), {"EEE": Moments.POOLED, "E": Moments.POOLED}
+    own |= dict.fromkeys(("VEI", "EVI", "VVI"), Moments.DIAGONAL) | {"VII": Moments.TRACE}
+    pooled |= {"EEI": Moments.POOLED_DIAGONAL, "EII": Moments.POOLED_TRACE}
+    assert moments == own | pooled
+
+
+@families
+@given(K=st.integers(1, 4), D=st.integers(1, 4), seed=seeds)
+def test_the_m_step_reads_no_other_moments(family, K, D, seed):
+    """What `moments` leaves out may be anything: the covariances stay as they are."""
+    rng = np.random.default_rng(seed)
+    scatter, N, _ = random_scatter(rng, K, D, diagonal=family.diagonal)
+    changed = scatter.copy()
+    if family.moments.ndim == 0:
+        changed = np.repeat(scatter.mean(axis=1, keepdims=True), D, axis=1)
+    if family.moments.pooled:
+        changed = (N / N.sum()).reshape(-1, *[1] * (scatter.ndim - 1)) * changed.sum(axis=0)
+    assert_allclose(family.maximise(changed, N), family.maximise(scatter, N), rtol=1e-12)
+
+
+def test_scikit_learn_has_four_families_and_a_wider_one_for_the_others():
+    named = {family.code: family.scikit_learn_name for family in EVERY}
+    others = dict.fromkeys(("EII", "EEI", "VEI", "EVI"), "diag")
+    own = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
+    assert named == dict.fromkeys(named, "full") | others | own
+
+
 @families
 def test_the_m_step_divides_by_a_determinant_exactly_where_it_says_so(family):
     """A scatter of rank one: a component that shares its shape is whole, one with its own volume and shape is flat."""
     C = np.array([np.diag([4.0, 2.0]), np.diag([3.0, 0.0]), np.diag([1.0, 5.0])]) * 20
     scatter = np.diagonal(C, axis1=1, axis2=2) if family.diagonal else C
     found = family.maximise(scatter, np.full(3, 20.0))
-    assert family.own_shape == (family.code in ("EVI", "EVV", "EVE", "VVE"))
+    assert family.divides_by_determinant == (family.code in ("EVI", "EVV", "EVE", "VVE"))
     if family.code[1] in "EI":
         assert np.linalg.eigvalsh(found).min() > 0.1
-    elif not family.own_shape:
+    elif not family.divides_by_determinant:
         assert np.linalg.eigvalsh(found)[1].min() == 0
 
 
@@ -175,7 +226,7 @@ def test_the_floor_is_common_where_columns_share_a_scale(family):
 
 
 def test_families_are_found_by_either_name():
-    for family in (*FAMILIES.values(), *ONE_DIMENSIONAL.values()):
+    for family in EVERY:
         assert covariance_family(family.name) is family
         assert covariance_family(family.code) is family
     assert {family.code: name for name, family in FAMILIES.items() if name != family.code} == {
@@ -194,7 +245,7 @@ def test_families_are_in_mclusts_order():
 
 
 def test_families_of_one_feature_refuse_more():
-    for family in (*FAMILIES.values(), *ONE_DIMENSIONAL.values()):
+    for family in EVERY:
         check_dimension(family, 1)
     for family in FAMILIES.values():
         check_dimension(family, 2)

@@ -25,6 +25,7 @@ from bayesgmm.em.starts.methods import (
     random_memberships,
     statistics_of,
 )
+from bayesgmm.kernel.moments import Moments
 from tests.support.strategies import random_rows, seeds
 
 FULL = FAMILIES["full"]
@@ -259,17 +260,17 @@ def test_statistics_of_memberships_are_weighted_sums(seed, K, D, weighted):
     r = rng.dirichlet(np.ones(K), size=30)
     Y = (observations.values - observations.shift) / observations.scale
     rw = r * (1 if weights is None else weights[:, None])
-    found = statistics_of(observations, r, diagonal=False)
+    found = statistics_of(observations, r, Moments.FULL)
     assert_allclose(found.N, rw.sum(axis=0), rtol=1e-12)
     assert_allclose(found.S1, rw.T @ Y, atol=1e-11)
     assert_allclose(found.S2, np.einsum("nk,ni,nj->kij", rw, Y, Y), atol=1e-11)
-    diagonal = statistics_of(observations, r, diagonal=True)
+    diagonal = statistics_of(observations, r, Moments.DIAGONAL)
     assert_allclose(diagonal.S2, np.diagonal(found.S2, axis1=1, axis2=2), rtol=1e-12, atol=1e-12)
 
 
 def test_statistics_of_memberships_of_many_blocks(rng):
     observations = as_observations(rng.normal(size=(20_000, 2)))
     codes = np.arange(20_000) % 3
-    by_code, by_responsibility = (statistics_of(observations, m, diagonal=False) for m in (codes, np.eye(3)[codes]))
+    by_code, by_responsibility = (statistics_of(observations, m, Moments.FULL) for m in (codes, np.eye(3)[codes]))
     assert_array_equal(by_code.N, [6667, 6667, 6666])
     assert_allclose(by_code.S2, by_responsibility.S2, rtol=1e-12)

@@ -13,7 +13,7 @@ from scipy.integrate import dblquad, quad
 from scipy.stats import kstest, norm
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.families import covariance_family
+from bayesgmm.em.families import FAMILIES, covariance_family
 from bayesgmm.em.families.projection import within_family
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.orientation import start_orientations
@@ -24,7 +24,6 @@ from bayesgmm.model.mixture_model import mixture_model, resolved_prior, specific
 from bayesgmm.model.points import starting_point
 from bayesgmm.priors import (
     LKJ,
-    SHAPE_OF,
     Decomposed,
     HalfNormal,
     InverseGamma,
@@ -37,8 +36,9 @@ from bayesgmm.sampler.unconstrained import constrain_draws, unconstrained_point,
 from tests.support.reference import INTERPRETED, random_covariances
 
 families = pytest.mark.parametrize("family", PARAMETRISATIONS)
-decomposed = pytest.mark.parametrize("family", SHAPE_OF)
-oriented = pytest.mark.parametrize("family", [name for name, of in SHAPE_OF.items() if of == "axes"])
+DECOMPOSED = [name for name, family in FAMILIES.items() if not family.linear]
+decomposed = pytest.mark.parametrize("family", DECOMPOSED)
+oriented = pytest.mark.parametrize("family", [name for name in DECOMPOSED if not FAMILIES[name].per_column])
 RANDOM_SCALE = InverseWishart(5.0, RandomScale())
 
 
@@ -48,7 +48,7 @@ def rows(rng, D):
 
 def priors_of(family):
     """The default of the family, and two others."""
-    if family in SHAPE_OF:
+    if family in DECOMPOSED:
         others = Decomposed(InverseGamma(3.0, 2.0), LogNormal(0.0, 1.3), eta=3.0), Decomposed(HalfNormal(2.0))
     else:
         others = LKJ(1.5, LogNormal(0.0, 1.0)), RANDOM_SCALE
@@ -112,7 +112,7 @@ def test_covariances_of_prior_draws_belong_to_the_family(rng, family):
 @families
 def test_gradient_is_that_of_finite_differences(rng, family):
     K, D = 2, 3
-    prior = None if family in SHAPE_OF else Prior(covariances=RANDOM_SCALE)
+    prior = None if family in DECOMPOSED else Prior(covariances=RANDOM_SCALE)
     model = mixture_model(rows(rng, D), K, covariance_type=family, prior=prior)
     space = unconstrained_space(model)
     logp = model.logp()
@@ -131,12 +131,12 @@ def test_gradient_is_that_of_finite_differences(rng, family):
 def test_prior_draws_have_the_volumes_and_shapes_that_were_asked_for(rng, family):
     """Volumes, and ratios of standard deviations of features or axes, by Kolmogorov and Smirnov; level 1e-4."""
     D, K, draws = 2, 2, 800
-    prior = Decomposed(LogNormal(1.0, 0.4), LogNormal((0.5, -0.7) if SHAPE_OF[family] == "features" else 0.0, 0.6))
+    prior = Decomposed(LogNormal(1.0, 0.4), LogNormal((0.5, -0.7) if FAMILIES[family].per_column else 0.0, 0.6))
     model = mixture_model(rows(rng, D), K, covariance_type=family, prior=Prior(covariances=prior))
     Sigma = pm.draw(model["covariances"], draws, mode=INTERPRETED, random_seed=rng)[:, 1]
     log_root = np.linalg.slogdet(Sigma)[1] / (2 * D)
     assert kstest(log_root, norm(1.0, 0.4).cdf).pvalue > 1e-4
-    if SHAPE_OF[family] == "features":
+    if FAMILIES[family].per_column:
         ratio = 0.5 * np.log(Sigma[:, 0, 0] / Sigma[:, 1, 1])
         assert kstest(ratio, norm(1.2, 0.6 * np.sqrt(2)).cdf).pvalue > 1e-4
     else:
