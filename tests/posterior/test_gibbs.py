@@ -8,12 +8,15 @@ import bayesgmm as bg
 from bayesgmm import priors
 from bayesgmm.data.observations import as_observations
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.posterior.gibbs import FAMILIES, continue_chains, has_known_conditionals, longer_chains
+from bayesgmm.posterior.gibbs import continue_chains, has_known_conditionals, longer_chains
 
 N, K = 5, 2
 REPLICATIONS = 300
 K_SE = 4.5
 """Twelve numbers of each of 16 cases: one run in seven hundred would fail by chance."""
+
+CONJUGATE = ("full", "V", "tied", "E", "diag", "EEI", "spherical", "EII")
+"""Every family that is linear."""
 
 SCALE, RATE = np.array([[3.0, 0.5], [0.5, 1.0]]), np.array([[0.8, 0.2], [0.2, 1.5]])
 
@@ -79,10 +82,10 @@ def numbers(p: MixtureParameters) -> np.ndarray:
 
 
 @pytest.mark.parametrize("random", [False, True])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CONJUGATE)
 def test_sweeps_leave_the_joint_law_as_it_is(family, random):
     D, prior = case(family, random)
-    rng = np.random.default_rng(FAMILIES.index(family) + 10 * random)
+    rng = np.random.default_rng(CONJUGATE.index(family) + 10 * random)
     resolved = prior.resolve(([0.0] * D, np.eye(D).tolist()), K, family)
     before, after = [], []
     for r in range(REPLICATIONS):
