@@ -1,40 +1,27 @@
-"""GaussianMixture: the scikit-learn face of the maximum-likelihood solver."""
+"""GaussianMixture: the scikit-learn face of the maximum-likelihood solver, and of mixtures known otherwise."""
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayesgmm.data.background import background_of, check_noise
-from bayesgmm.data.observations import Observations, as_observations
-from bayesgmm.em import solver as em
-from bayesgmm.em.conjugate import conjugate_prior
-from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family
-from bayesgmm.em.fitted import FittedMixture, header, most_probable
-from bayesgmm.em.m_step import CollapseError
-from bayesgmm.em.search import search
-from bayesgmm.em.starts.completed import completed, keep_known
-from bayesgmm.em.starts.requested import Start
-from bayesgmm.em.task import check_components, check_known_labels
-from bayesgmm.mixture.noise import Background
+from bayesgmm.data.observations import Observations, as_new_observations, as_observations
+from bayesgmm.em import answers, known, pickling, scikit_learn, storage
+from bayesgmm.em.criteria import Criteria, criteria
+from bayesgmm.em.fitting import fit
+from bayesgmm.em.scikit_learn import header
+from bayesgmm.em.solver import Status
+from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.tools.threads import single_threaded_blas
-
-GIVEN_BY = {"weights": "`weights_init`", "means": "`means_init`", "covariances": "`precisions_init`"}
-"""What may be frozen, and the argument that gives its values."""
+from bayesgmm.mixture.simulation import draw_rows
 
 
-class CollapseWarning(UserWarning):
-    """A component of the chosen fit describes a few equal rows rather than a cluster."""
-
-
-class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
+class GaussianMixture(DensityMixin, BaseEstimator):
     """Fit a Gaussian mixture by maximum likelihood (EM).
 
     p(x) = sum_k weights_k N(x | means_k, covariances_k). Names and shapes are scikit-learn's; what differs: `tol`
@@ -56,24 +43,19 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     max_iter : int
         Most E-steps per start, each with its M-step.
     n_init : int
-        Number of starts. Each runs a short way, the three with the highest likelihood go on, and the best admissible
-        fit is kept.
+        Number of starts. Each runs a short way, the three best go on, and the best admissible fit is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data", "hierarchical"}, array or GaussianMixture
         How to start; or the start itself: labels (N,), responsibilities (N, K), or a fitted mixture. "hierarchical" is
         the same every time: of several starts it is the first, and k-means makes the others.
-    weights_init : (K,) array, optional
-        Weights to start from, in place of those of `init_params`.
-    means_init : (K, D) array, optional
-        Means to start from.
-    precisions_init : array, optional
-        Inverse covariances to start from, in the shape of `covariance_type`.
+    weights_init, means_init, precisions_init : (K,) array, (K, D) array, array, optional
+        Parts of a start, in place of those of `init_params`; precisions (inverse covariances) in the shape of
+        `covariance_type`.
     random_state : int, RandomState or None
         Seed of the starts and of `sample`.
     warm_start : bool
         Start from the last fit.
     acceleration : {"quasi-newton", None}
-        Take longer steps than EM's where they raise the likelihood (see `bayesgmm.em.acceleration`); None is plain EM,
-        whose path from a given start is the classical one.
+        Take longer steps than EM's where they raise the likelihood (`bayesgmm.em.acceleration`); None is plain EM.
     frozen : sequence of {"weights", "means", "covariances"}
         Parameters held as they are in the start, which must give them: by `weights_init`, `means_init`,
         `precisions_init`, a fitted mixture as `init_params`, or `warm_start`. They do not count as free parameters.
@@ -84,32 +66,25 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     noise : {None, "box", "hull"}, (2, D) array or Background
         Let rows belong to no cluster: a share pi_0 of them is uniform over a background, the box around the data, their
         convex hull (of complete rows with few features), or the box of given edges, lower and upper, in the units of
-        the data; or the `noise_background_` of another fit. It is fixed before the fit, and rows outside it are never
-        noise. With measurement errors noise is uniform in the values as measured; a row with a known label is not
-        noise. Starts are made from rows that do not lie far from their neighbours (`bayesgmm.em.starts.clutter`) and,
-        one more, from all rows; in labels given as `init_params` -1 is noise, in responsibilities what a row lacks to
-        one.
+        the data; or the `noise_background_` of another fit. It is fixed before the fit; rows outside it, and those with
+        a known label, are never noise. With measurement errors noise is uniform in the values as measured. Starts are
+        made from rows that do not lie far from their neighbours (`bayesgmm.em.starts.clutter`) and, one more, from all
+        rows; in labels given as `init_params` -1 is noise, in responsibilities what a row lacks to one.
 
     Attributes
     ----------
-    weights_ : (K,) array
-        Positive, summing to one; with noise, shares among the rows that are not.
-    means_ : (K, D) array
-        In the units of the data.
-    covariances_ : array
-        (K, D, D) for "full", (D, D) for "tied", (K, D) for "diag", (K,) for "spherical"; so are ``precisions_`` and
-        ``precisions_cholesky_``.
-    converged_ : bool
-    status_ : em.Status
-        How the fit ended; its value is a sentence.
+    weights_, means_ : (K,) array, (K, D) array
+        Weights sum to one; with noise they are shares among the rows that are not.
+    covariances_, precisions_, precisions_cholesky_ : array
+        (K, D, D) for "full", (D, D) for "tied", (K, D) for "diag", (K,) for "spherical".
+    status_, converged_ : Status, bool
+        How the fit ended, a sentence; whether before `max_iter`.
     admissible_ : bool
         Converged, no component on the floor, more rows than features in each component (with a prior, or where pooled
         scatter is all there can be, more than one row).
-    n_iter_ : int
-        E-steps of the kept fit.
-    lower_bound_ : float
-        Log-likelihood per unit of row weight, natural logarithm, at the last E-step of the kept fit; `lower_bounds_` at
-        each. Where `max_iter` ended the fit, one M-step came after, and `score` is no lower.
+    n_iter_, lower_bounds_, lower_bound_ : int, list of float, float
+        E-steps of the kept fit; the log-likelihood per unit of row weight, natural logarithm, at each and at the last.
+        Where `max_iter` ended the fit, one M-step came after, and `score` is no lower.
     n_starts_, n_starts_ended_, n_starts_at_best_ : int
         Starts tried, those of them run to their end, and those of these that reached the optimum that is kept.
     label_names_ : tuple of str or None
@@ -117,15 +92,13 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     n_parameters_ : int
         Free parameters: K - 1 weights, K D means and the covariances of the family, less what is frozen; with noise,
         its share besides, frozen with the weights.
-    noise_weight_ : float
-        pi_0, the share of all rows that is noise; set where `noise` is asked for, as is
-    noise_background_ : Background
-        Where noise is, with the logarithm of its volume.
+    noise_weight_, noise_background_ : float, Background
+        pi_0, the share of all rows that is noise, and where noise is; set where `noise` is asked for.
 
     References
     ----------
-    Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39; Celeux & Govaert (1995), Pattern Recognition 28.
-    Banfield & Raftery (1993), Biometrics 49, section 3.1, for noise.
+    Dempster, Laird & Rubin (1977), J. R. Stat. Soc. B 39; Celeux & Govaert (1995), Pattern Recognition 28; with noise
+    Banfield & Raftery (1993), Biometrics 49, section 3.1.
 
     Examples
     --------
@@ -135,6 +108,29 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
     >>> gm.weights_.round(3), gm.converged_
     (array([0.644, 0.356]), True)
     """
+
+    # what pickles call it, wherever its file may lie
+    __module__ = "bayesgmm"
+
+    weights_: np.ndarray
+    means_: np.ndarray
+    covariances_: np.ndarray
+    precisions_: np.ndarray
+    precisions_cholesky_: np.ndarray
+    n_parameters_: int
+    noise_weight_: float
+    noise_background_: Background
+    status_: Status
+    converged_: bool
+    admissible_: bool
+    n_iter_: int
+    lower_bound_: float
+    lower_bounds_: list[float]
+    n_starts_: int
+    n_starts_ended_: int
+    n_starts_at_best_: int
+    label_names_: tuple[str, ...] | None
+    _parameters: MixtureParameters
 
     def __init__(
         self,
@@ -201,141 +197,203 @@ class GaussianMixture(FittedMixture, DensityMixin, BaseEstimator):
 
         Raises
         ------
-        DataError
-            Naming the column or row that cannot be used.
-        CollapseError
-            When a component loses its spread and `reg_covar` is 0; the component and its rows are named.
+        DataError, CollapseError
+            Naming the column or row that cannot be used; or the component, with its rows, that lost its spread where
+            `reg_covar` is 0.
         """
-        self._fit(as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels))
+        word = self._fit(as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels))
+        if word is not None:
+            warnings.warn(word, stacklevel=2)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row, (N,); -1 for noise."""
-        return most_probable(self._fit(as_observations(X, weights=sample_weight)), self._parameters)
+        observations = as_observations(X, weights=sample_weight)
+        word = self._fit(observations)
+        if word is not None:
+            warnings.warn(word, stacklevel=2)
+        return answers.most_probable(observations, self._parameters)
 
     def _fit(
         self, observations: Observations, starts: Sequence[Callable[[], MixtureParameters]] | None = None
-    ) -> Observations:
-        """Fit from the start that the settings ask for, or from `starts`, which `compare` shares between models."""
-        family = self._check_settings()
-        validate_data(self, header(observations), skip_check_array=True)
-        check_components(observations, self.n_components)
-        check_known_labels(observations, self.n_components)
-        check_dimension(family, observations.n_features)
-        background = background_of(self.noise, observations)
-        floor = self.reg_covar * family.floor_variances(observations.variances) / observations.scale**2
-        random_state = check_random_state(self.random_state)
-        seeds = np.random.SeedSequence(random_state.randint(2**31 - 1, size=4).tolist())
-        reached = None
-        if starts is None:
-            requested, reached = self._requested_start(background), self._reached(observations)
-            requested.check(observations, self.n_components, family)
-            given = requested.given | ({"weights", "means", "covariances"} if requested.is_mixture else set())
-            if missing := sorted(set(self.frozen) - given):
-                raise ValueError(
-                    f"`frozen` holds {missing} at values that the start must give, and it does not: pass "
-                    f"{', '.join(GIVEN_BY[name] for name in missing)}, or a fitted mixture as `init_params`."
-                )
-            if background is not None and "weights" in self.frozen and not requested.gives_noise:
-                raise ValueError(
-                    "`frozen` weights hold the share of noise too, which the start does not give: pass a mixture "
-                    "fitted with `noise` as `init_params`."
-                )
-            starts = requested.starts(completed(observations), self.n_components, family, floor, seeds, self.n_init)
-            if not requested.is_mixture:
-                starts = [keep_known(start, observations, family, floor) for start in starts]
-        with single_threaded_blas():
-            try:
-                found = search(
-                    observations,
-                    starts,
-                    family,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    floor=floor,
-                    accelerated=self.acceleration is not None,
-                    frozen=frozenset(self.frozen),
-                    prior=conjugate_prior(observations, self.n_components) if self.prior else None,
-                    reached=reached,
-                )
-            except CollapseError as error:
-                raise self._with_rows(error, observations) from None
-        self.n_starts_, self.n_starts_ended_, self.n_starts_at_best_ = found.n_starts, found.n_ended, found.n_at_best
-        best = found.best
-        self.label_names_ = observations.label_names
-        self._feature_names, self._units = observations.feature_names, observations.units
-        self._keep(best, observations, family)
-        self._sampler = np.random.default_rng(seeds.spawn(1)[0])
-        self._warn(best, observations)
-        return observations
-
-    def _check_settings(self) -> CovarianceFamily:
-        for name, least in (("n_components", 1), ("max_iter", 1), ("n_init", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-                raise ValueError(f"`{name}` must be an integer of at least {least}; received {value!r}.")
-        for name in ("tol", "reg_covar"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= float(value) < 1:
-                raise ValueError(f"`{name}` must be a number in [0, 1); received {value!r}.")
-        if self.acceleration not in ("quasi-newton", None):
-            raise ValueError(f"`acceleration` must be 'quasi-newton' or None; received {self.acceleration!r}.")
-        if self.prior not in ("conjugate", None):
-            raise ValueError(f"`prior` must be 'conjugate' or None; received {self.prior!r}.")
-        check_noise(self.noise)
-        if isinstance(self.frozen, str) or not set(self.frozen) <= set(GIVEN_BY):
-            raise ValueError(f"`frozen` must list some of {', '.join(map(repr, GIVEN_BY))}; received {self.frozen!r}.")
-        return covariance_family(self.covariance_type)
-
-    def _requested_start(self, background: Background | None) -> Start:
-        if self.warm_start and "_parameters" in self.__dict__:
-            return Start(self._parameters, background=background)
+    ) -> Warning | None:
+        """Fit from the start that the settings ask for or from `starts`, and return what is to be warned of."""
+        previous = self._known if self.warm_start and "_parameters" in vars(self) else None
         origin = self.init_params.parameters_ if isinstance(self.init_params, GaussianMixture) else self.init_params
-        return Start(origin, self.weights_init, self.means_init, self.precisions_init, background)
+        mixture, word = fit(observations, self, origin, previous, starts)
+        self._hold(mixture)
+        return word
 
-    def _reached(self, observations: Observations) -> float | None:
-        """Return the log-likelihood at the last E-step of the fit that `warm_start` goes on from."""
-        bound = self.__dict__.get("lower_bound_", np.nan)
-        if not self.warm_start or self.prior or not np.isfinite(bound):
-            return None
-        return float(bound) * observations.total_weight
+    def predict(self, X: Any) -> np.ndarray:
+        """Most probable component of each row, (N,); -1 where noise is more probable than any."""
+        return answers.most_probable(self._observe(X), self._parameters)
 
-    def _keep(self, result: em.EMResult, observations: Observations, family: CovarianceFamily) -> None:
-        self._set_parameters(observations.from_standard(result.parameters), family)
-        K, D = self.means_.shape
-        counts = {
-            "weights": K - 1 + (result.parameters.noise is not None),
-            "means": K * D,
-            "covariances": family.n_covariance_parameters(K, D),
-        }
-        self.n_parameters_ -= sum(counts[name] for name in set(self.frozen))
-        self.status_ = result.status
-        self.converged_ = result.status is not em.Status.MAX_ITER
-        self.admissible_ = result.admissible
-        self.n_iter_ = len(result.log_likelihoods)
-        self.lower_bounds_ = (result.log_likelihoods / observations.total_weight).tolist()
-        self.lower_bound_ = self.lower_bounds_[-1]
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Membership probabilities r_nk = P(z_n = k | x_n), (N, K)."""
+        return answers.memberships(self._observe(X), self._parameters)
 
-    def _warn(self, result: em.EMResult, observations: Observations) -> None:
-        if result.status is em.Status.MAX_ITER:
-            warnings.warn(result.status.value, ConvergenceWarning, stacklevel=4)
-        elif result.status is em.Status.COLLAPSED:
-            labels = most_probable(observations, self._parameters)
-            named = "; ".join(f"component {k}: {observations.name_rows(labels == k)}" for k in result.floored)
-            warnings.warn(f"{result.status.value} {named}.", CollapseWarning, stacklevel=4)
+    def noise_probability(self, X: Any) -> np.ndarray:
+        """Probability of each row to be noise, (N,): what its memberships lack to one."""
+        return answers.noise_probability(self._observe(X), self._parameters)
 
-    def _with_rows(self, error: CollapseError, observations: Observations) -> CollapseError:
-        """Return the same error, naming the rows the component held when it was last whole."""
-        if error.parameters is None:
-            return error
-        labels = most_probable(observations, observations.from_standard(error.parameters))
-        rows = observations.name_rows(labels == error.component)
-        return CollapseError(
-            f"{error} Its rows: {rows}. Use fewer components, another start, a simpler `covariance_type`, or a "
-            "positive `reg_covar`.",
-            error.component,
-            error.parameters,
-        )
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log density of each row, natural logarithm, (N,)."""
+        return answers.log_density(self._observe(X), self._parameters)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density per row (per unit of weight where rows are weighted)."""
+        return float(np.average(self.score_samples(X), weights=sample_weight))
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion of rows X: smaller is better."""
+        return self.criteria(X).bic
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion of rows X: smaller is better."""
+        return self.criteria(X).aic
+
+    def icl(self, X: Any) -> float:
+        """Integrated completed likelihood of rows X (hard version, as mclust's): smaller is better."""
+        return self.criteria(X).icl
+
+    def criteria(self, X: Any) -> Criteria:
+        """Log-likelihood, BIC, AIC, ICL and entropy of rows X, in one pass."""
+        return criteria(self._observe(X), self._parameters, self.n_parameters_)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Draw rows (n_samples, D) and their components, -1 for noise; each call draws anew."""
+        check_is_fitted(self)
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; give an integer of at least 1.")
+        return draw_rows(self._sampler, self._parameters, int(n_samples))
+
+    def marginal(self, features: Any) -> Self:
+        """Return the mixture of some features, names or positions, in this order."""
+        return self._of(known.marginal(self._known, features))
+
+    def conditional(self, values: Mapping[Any, float]) -> Self:
+        """Return the mixture of the other features, given the values of some.
+
+        p(x_a | x_b) is a mixture again: weights ∝ weights_k N(x_b | mu_kb, Sigma_kbb), means
+        mu_ka + Sigma_kab Sigma_kbb^-1 (x_b - mu_kb), and covariances the Schur complements of Sigma_kbb (Bishop 2006,
+        Pattern Recognition and Machine Learning, section 2.3.1). `values` is a dictionary from features, names or
+        positions, to numbers in the units of the data. The result is of the family "full".
+
+        Examples
+        --------
+        >>> import bayesgmm as bg
+        >>> gm = bg.GaussianMixture(2, random_state=0).fit(bg.load_dataset("faithful"))
+        >>> given = gm.conditional({"waiting": 70})
+        >>> given.feature_names, given.quantile([0.05, 0.5, 0.95]).round(2)
+        (('eruptions',), array([2.48, 4.  , 4.65]))
+        """
+        return self._of(known.conditional(self._known, values))
+
+    def cdf(self, x: Any) -> np.ndarray:
+        """P(X <= x), in the shape of x; where there are more features, of a `marginal`."""
+        return known.cdf(self._known, x)
+
+    def quantile(self, q: Any) -> np.ndarray:
+        """Invert `cdf`: the x with P(X <= x) = q, in the shape of q; infinite at 0 and 1."""
+        return known.quantile(self._known, q)
+
+    @classmethod
+    def from_parameters(
+        cls,
+        weights: Any,
+        means: Any,
+        covariances: Any,
+        *,
+        covariance_type: str = "full",
+        feature_names: Sequence[str] | None = None,
+        noise: Noise | None = None,
+    ) -> Self:
+        """Return a mixture with given parameters, ready to predict, score and sample.
+
+        Parameters
+        ----------
+        weights : (K,); means : (K, D); covariances : array in the shape of `covariance_type`
+        feature_names : D str, by default x0, x1, ...
+        noise : Noise, optional
+            The share of noise and its background, as another mixture's ``parameters_.noise``.
+        """
+        return cls._of(known.from_parameters(weights, means, covariances, covariance_type, feature_names, noise))
+
+    @classmethod
+    def from_scikit_learn(cls, mixture: Any) -> Self:
+        """Take over a fitted ``sklearn.mixture.GaussianMixture``, and no other of theirs."""
+        return cls._of(scikit_learn.from_scikit_learn(mixture))
+
+    def to_scikit_learn(self) -> Any:
+        """Return the same mixture as a fitted ``sklearn.mixture.GaussianMixture``.
+
+        Families that scikit-learn has not become "diag" where every covariance is diagonal, and "full" otherwise.
+        """
+        return scikit_learn.to_scikit_learn(self._known)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mixture to one JSON file, to be read by `load`; whole or not at all.
+
+        Kept: parameters in full precision, names and units, how the fit ended, and the settings that are a number or
+        a text (not an array or mixture to start from); with a `random_state` `sample` goes on as here.
+        """
+        storage.write_mixture(path, self._known)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a mixture that `save` wrote: it answers the same, to the last bit.
+
+        `StorageError` names a file that is none, or damaged.
+        """
+        return storage.read_mixture(path, cls._of)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what a pickle holds: it outlives a move of our files."""
+        return pickling.without_classes(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what a pickle held."""
+        super().__setstate__(pickling.with_classes(state))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the fitted columns; x0, x1, ... where the table had none."""
+        check_is_fitted(self)
+        return self._feature_names
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Units of the fitted columns; ``""`` where unknown."""
+        check_is_fitted(self)
+        return self._units
+
+    @property
+    def parameters_(self) -> MixtureParameters:
+        """The fitted parameters, in the units of the data."""
+        check_is_fitted(self)
+        return self._parameters
+
+    @property
+    def _known(self) -> known.KnownMixture:
+        check_is_fitted(self)
+        return known.held_by(vars(self), self.get_params(deep=False))
+
+    @classmethod
+    def _of(cls, mixture: known.KnownMixture) -> Self:
+        """Make an estimator of what is known, without a fit."""
+        return cls(**{**mixture.settings, "n_components": mixture.parameters.n_components})._hold(mixture)
+
+    def _hold(self, mixture: known.KnownMixture) -> Self:
+        for name in known.NOT_ALWAYS:
+            self.__dict__.pop(name, None)
+        self.__dict__.update(known.attributes(mixture))
+        return self
+
+    def _observe(self, X: Any) -> Observations:
+        check_is_fitted(self)
+        observations = as_new_observations(X, self._parameters, self._feature_names)
+        validate_data(self, header(observations), skip_check_array=True, reset=False)
+        return observations
 
 
 from_parameters = GaussianMixture.from_parameters

@@ -18,8 +18,8 @@ import numpy as np
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL, CovarianceFamily, covariance_family
-from bayesgmm.em.scores import n_features, n_local, row_derivatives
 from bayesgmm.kernel.natural import pair_indices
+from bayesgmm.kernel.scores import n_features, n_local, row_derivatives
 from bayesgmm.mixture.parameters import MixtureParameters
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.conjugate import ConjugatePrior
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.floor import above_floor, factors_above_floor, positive_definite, scatter_above_floor
@@ -11,22 +12,6 @@ from bayesgmm.mixture.parameters import MixtureParameters, ParameterError, inver
 
 LEAST_WEIGHT = 1e-10
 """A component expecting less than this share of one row keeps its place and shape: there is nothing to move it."""
-
-
-class CollapseError(ValueError):
-    """A component lost its spread and no floor holds it.
-
-    Attributes
-    ----------
-    component : int
-    parameters : MixtureParameters or None
-        The last whole mixture, in standard coordinates: its memberships name the rows.
-    """
-
-    def __init__(self, message: str, component: int, parameters: MixtureParameters | None = None) -> None:
-        super().__init__(message)
-        self.component = component
-        self.parameters = parameters
 
 
 def maximise(

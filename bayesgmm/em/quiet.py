@@ -1,16 +1,47 @@
-"""Fits that are repeated many times, without a word of each."""
+"""A fit without a word: of many fits, what they are for says how each ended."""
 
-import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from sklearn.exceptions import ConvergenceWarning
+from bayesgmm.data.observations import Observations, as_observations
+from bayesgmm.em.collapse import CollapseError
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.mixture.parameters import MixtureParameters
 
-from bayesgmm.data.observations import Observations
-from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.em.m_step import CollapseError
+
+def fit_quietly(
+    mixture: GaussianMixture, X: Any, starts: Sequence[Callable[[], MixtureParameters]] | None = None
+) -> GaussianMixture:
+    """Fit, and warn of nothing: `status_` says how it ended.
+
+    Parameters
+    ----------
+    mixture : GaussianMixture
+    X : table or Observations
+        (N, D).
+    starts : sequence of callables, optional
+        What makes each start, in standard coordinates, in place of those that the mixture's settings ask for.
+
+    Raises
+    ------
+    CollapseError
+        When a component loses its spread in every start, and there is no floor.
+    """
+    mixture._fit(as_observations(X), starts)
+    return mixture
+
+
+def admissible_fit(mixture: GaussianMixture, X: Any) -> GaussianMixture | None:
+    """Fit without a word; None where it collapses, or is no description of clusters."""
+    try:
+        fit_quietly(mixture, X)
+    except CollapseError:
+        return None
+    return mixture if mixture.admissible_ else None
 
 
 def refit(fit: GaussianMixture, observations: Observations) -> GaussianMixture | None:
-    """Fit again, from the fit itself; None when it collapses."""
+    """Fit again, from the fit itself; None where that is not admissible."""
     again = GaussianMixture(
         fit.parameters_.n_components,
         covariance_type=fit.covariance_type,
@@ -23,16 +54,4 @@ def refit(fit: GaussianMixture, observations: Observations) -> GaussianMixture |
         frozen=fit.frozen,
         noise=None if fit.parameters_.noise is None else fit.noise_background_,
     )
-    return quietly(again, observations)
-
-
-def quietly(mixture: GaussianMixture, observations: Observations) -> GaussianMixture | None:
-    """Fit without a word; None where it collapses."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CollapseWarning)
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(observations)
-    except CollapseError:
-        return None
-    return mixture if mixture.admissible_ else None
+    return admissible_fit(again, observations)

@@ -9,8 +9,8 @@ from typing import Any
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.em import solver as em
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import CovarianceFamily
-from bayesgmm.em.m_step import CollapseError
 from bayesgmm.mixture.parameters import MixtureParameters
 
 SHORT_RUN = 30

@@ -11,10 +11,11 @@ import numpy as np
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.em.acceleration import QuasiNewton
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.conjugate import ConjugatePrior
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.floor import above_floor, far_above_floor
-from bayesgmm.em.m_step import CollapseError, maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.kernel.passes import expected_statistics
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.parameters import MixtureParameters

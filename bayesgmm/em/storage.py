@@ -1,18 +1,17 @@
-"""A mixture in one JSON file: every number in full precision, written whole or not at all.
-
-May import NumPy, the parameters and noise only.
-"""
+"""A mixture in one JSON file: every number in full precision, written whole or not at all."""
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bayesgmm.em.known import KnownMixture
+from bayesgmm.em.solver import Status
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters, ParameterError
 from bayesgmm.tools.atomic import replacing
@@ -26,78 +25,63 @@ class StorageError(ValueError):
     """A file does not hold a mixture that this version can read; the message names the file."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredMixture:
-    """What a file holds.
+def write_mixture(path: str | os.PathLike[str], known: KnownMixture) -> None:
+    """Write a mixture as JSON; whoever looks at `path` sees the old file or the whole new one.
 
-    Attributes
-    ----------
-    settings : dict
-        Arguments of the estimator that JSON can hold.
-    feature_names, units : tuple of D str
-    named : bool
-        Whether the names are the table's own.
-    parameters : MixtureParameters
-        One mixture, in the units of the data.
-    status : str
-        Name of a member of `em.Status`.
-    attributes : dict
-        How the fit ended: public attributes that JSON can hold.
-    lower_bounds : list of float
-    sampler : dict or None
-        Where the generator of `sample` stands, when it has a seed.
+    Settings and attributes that JSON cannot hold are left out; the sampler is kept where a seed decides it.
     """
-
-    settings: dict[str, Any]
-    feature_names: tuple[str, ...]
-    units: tuple[str, ...]
-    named: bool
-    parameters: MixtureParameters
-    status: str
-    attributes: dict[str, Any]
-    lower_bounds: list[float]
-    sampler: dict[str, Any] | None = None
-
-
-def write_mixture(path: str | os.PathLike[str], stored: StoredMixture) -> None:
-    """Write a mixture as JSON; whoever looks at `path` sees the old file or the whole new one."""
-    parameters = stored.parameters
-    noise = parameters.noise
+    parameters, noise, sampler = known.parameters, known.parameters.noise, known.sampler
     document = {
         "kind": KIND,
         "schema": SCHEMA,
         "versions": {name: version(name) for name in ("bayesgmm", "numpy", "scipy", "scikit-learn")},
-        "settings": stored.settings,
-        "feature_names": stored.feature_names,
-        "units": stored.units,
-        "named": stored.named,
+        "settings": plain(known.settings),
+        "feature_names": known.feature_names,
+        "units": known.units,
+        "named": known.named,
         "weights": parameters.weights.tolist(),
         "means": parameters.means.tolist(),
         "covariances": parameters.covariances.tolist(),
         # not derived again: the answers after reading are the same to the last bit
         "precision_cholesky": parameters.precision_cholesky.tolist(),
         "noise": None if noise is None else {"weight": float(noise.weight), **noise.background.to_json()},
-        "status": stored.status,
-        "attributes": stored.attributes,
-        "lower_bounds": [bound if np.isfinite(bound) else None for bound in stored.lower_bounds],
-        "sampler": stored.sampler,
+        "status": known.status.name,
+        "attributes": plain(known.ending),
+        "lower_bounds": [bound if np.isfinite(bound) else None for bound in known.lower_bounds],
+        "sampler": None if sampler is None or not known.seeded else generator_state(sampler),
     }
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_mixture(path: str | os.PathLike[str]) -> StoredMixture:
-    """Read a mixture that `write_mixture` wrote.
+def read_mixture[Made](path: str | os.PathLike[str], make: Callable[[KnownMixture], Made]) -> Made:
+    """Read a mixture that `write_mixture` wrote, and give what `make` makes of it.
 
     Raises
     ------
     StorageError
-        When the file is damaged, foreign, or of a newer version.
+        When the file is damaged, foreign or of a newer version, or `make` refuses what it holds; the file is named.
     OSError
         When it cannot be opened.
     """
     path = Path(path)
+    document = _document(path)
+    try:
+        known, status, sampler = _known(document), str(document["status"]), document["sampler"]
+    except KeyError as error:
+        raise StorageError(f"{path} is damaged: it has no {error}. Save the mixture again.") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StorageError(f"{path} is damaged: {error} Save the mixture again.") from None
+    try:
+        generator = None if sampler is None else generator_at(sampler)
+        return make(replace(known, status=Status[status], sampler=generator))
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} holds what this version of bayesgmm does not know: {error}.") from None
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Read JSON that says it is a mixture, of a version that is not newer than this one."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -114,37 +98,28 @@ def read_mixture(path: str | os.PathLike[str]) -> StoredMixture:
             f"{path} was written by bayesgmm {writer} with schema {schema}; this version reads up to {SCHEMA}: "
             "upgrade bayesgmm."
         )
-    try:
-        return _stored(document)
-    except KeyError as error:
-        raise StorageError(f"{path} is damaged: it has no {error}. Save the mixture again.") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise StorageError(f"{path} is damaged: {error} Save the mixture again.") from None
+    return document
 
 
-def _stored(document: dict[str, Any]) -> StoredMixture:
+def _known(document: dict[str, Any]) -> KnownMixture:
+    """Give what a document holds, but for its status and its sampler."""
     parameters = _parameters(document)
     D = parameters.n_features
     names, units = (tuple(map(str, document[key])) for key in ("feature_names", "units"))
     if len(names) != D or len(units) != D:
         raise ParameterError(f"{len(names)} feature names and {len(units)} units for {D} features.")
-    bounds = [float("nan") if bound is None else float(bound) for bound in document["lower_bounds"]]
-    attributes = dict(document["attributes"])
+    lower_bounds = [float("nan") if bound is None else float(bound) for bound in document["lower_bounds"]]
+    ending = dict(document["attributes"])
     for name in ("converged_", "admissible_", "n_iter_"):
-        attributes[name]
-    if not all(name.endswith("_") and not name.startswith("_") for name in attributes):
-        raise ValueError(f"`attributes` are {', '.join(attributes)}.")
-    return StoredMixture(
-        dict(document["settings"]),
-        names,
-        units,
-        bool(document["named"]),
-        parameters,
-        str(document["status"]),
-        attributes,
-        bounds,
-        document["sampler"],
-    )
+        ending[name]
+    if not all(name.endswith("_") and not name.startswith("_") for name in ending):
+        raise ValueError(f"`attributes` are {', '.join(ending)}.")
+    settings = dict(document["settings"])
+    if parameters.noise is not None:
+        # an array is no setting that the file keeps: the background itself is what it made
+        settings.setdefault("noise", parameters.noise.background)
+    named = bool(document["named"])
+    return KnownMixture(parameters, settings, names, units, named, ending=ending, lower_bounds=lower_bounds)
 
 
 def _parameters(document: dict[str, Any]) -> MixtureParameters:

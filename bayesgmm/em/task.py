@@ -1,10 +1,65 @@
-"""What EM is asked to do, checked once."""
+"""What is to be fitted: rows, and the kind of mixture, checked against each other once and passed on."""
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from bayesgmm.data.background import background_of
 from bayesgmm.data.checks import UNKNOWN, row_slices
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.tables import DataError
+from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family
+from bayesgmm.mixture.noise import Background
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """Rows, and a kind of mixture that they can be fitted by.
+
+    Attributes
+    ----------
+    observations : Observations
+    n_components : int
+        K; the rows have as many distinct ones, and no known component is beyond it.
+    family : CovarianceFamily
+        One for as many features as the rows have.
+    background : Background or None
+        Where noise is, in a mixture that has any.
+    """
+
+    observations: Observations
+    n_components: int
+    family: CovarianceFamily
+    background: Background | None = None
+
+    def floor(self, reg_covar: float) -> np.ndarray:
+        """Smallest variances allowed, (D,), in standard coordinates: `reg_covar` times the data's own."""
+        observations = self.observations
+        return reg_covar * self.family.floor_variances(observations.variances) / observations.scale**2
+
+
+def check_task(observations: Observations, n_components: int, covariance_type: str, noise: Any = None) -> Task:
+    """Check rows and a kind of mixture against each other.
+
+    Parameters
+    ----------
+    observations : Observations
+    n_components : int
+    covariance_type : str
+    noise : optional
+        As in `GaussianMixture`.
+
+    Raises
+    ------
+    DataError, ValueError
+        When the rows are too few, a known component or the family does not fit, or `noise` is no background of them.
+    """
+    family = covariance_family(covariance_type)
+    check_components(observations, n_components)
+    check_known_labels(observations, n_components)
+    check_dimension(family, observations.n_features)
+    return Task(observations, n_components, family, background_of(noise, observations))
 
 
 def check_components(observations: Observations, n_components: int) -> None:

@@ -3,14 +3,14 @@
 Relabellings of one mixture are one mode here.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.em.estimator import CollapseWarning, ConvergenceWarning, GaussianMixture
-from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.collapse import CollapseError
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.em.quiet import fit_quietly
 from bayesgmm.posterior.posterior_modes import is_known
 
 ELSEWHERE_STARTS = 5
@@ -25,10 +25,7 @@ MOST_OTHERS = 3
 
 def fit_em(observations: Observations, K: int, kind: str, seed: int, **settings: Any) -> GaussianMixture:
     """Fit by EM without a word: the sampler needs a place to begin, and the prior mends what collapsed."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CollapseWarning)
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(K, covariance_type=kind, random_state=seed % 2**31, **settings).fit(observations)
+    return fit_quietly(GaussianMixture(K, covariance_type=kind, random_state=seed % 2**31, **settings), observations)
 
 
 def other_optima(

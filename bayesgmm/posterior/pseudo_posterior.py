@@ -20,7 +20,7 @@ from scipy.linalg import cholesky
 
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.survey import Design, score_variance, survey_design
-from bayesgmm.em.scores import local, n_local, row_derivatives
+from bayesgmm.kernel.scores import local, n_local, row_derivatives
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.bartlett import draw_scale
 from bayesgmm.model.mixture_model import mixture_model, specification

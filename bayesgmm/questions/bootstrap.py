@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.data.observations import Observations, as_observations, known_components
+from bayesgmm.data.resampling import resampled, simulated_like
 from bayesgmm.data.tables import DataError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.quiet import refit
-from bayesgmm.em.resampling import resampled, simulated_like
 from bayesgmm.em.task import check_known_labels
 from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters

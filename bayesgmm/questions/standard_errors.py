@@ -13,8 +13,8 @@ from bayesgmm.data.tables import DataError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import covariance_family
 from bayesgmm.em.information import Information, coordinates, observed_information
-from bayesgmm.em.scores import row_derivatives
 from bayesgmm.em.task import check_known_labels
+from bayesgmm.kernel.scores import row_derivatives
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import parameter_dataset

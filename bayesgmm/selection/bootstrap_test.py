@@ -7,9 +7,9 @@ import numpy as np
 
 from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import Observations, as_observations
+from bayesgmm.data.resampling import simulated_like
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.quiet import quietly
-from bayesgmm.em.resampling import simulated_like
+from bayesgmm.em.quiet import admissible_fit
 from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.questions.bootstrap import _check_counts
@@ -169,15 +169,15 @@ def _fit_pair(
     pair: list[GaussianMixture] = []
     for k in (K, K + 1):
         tried = [
-            quietly(
+            admissible_fit(
                 GaussianMixture(k, n_init=n_init, random_state=int(rng.integers(2**31)), **settings),
                 observations,
             )
         ]
         if truth is not None and k == K:
-            tried.append(quietly(GaussianMixture(k, init_params=truth, **settings), observations))
+            tried.append(admissible_fit(GaussianMixture(k, init_params=truth, **settings), observations))
         if k == K + 1 and pair:
-            tried += [quietly(_split(pair[0], j, settings), observations) for j in range(K)]
+            tried += [admissible_fit(_split(pair[0], j, settings), observations) for j in range(K)]
         admissible = [one for one in tried if one is not None]
         if not admissible and pair and observations.known_labels is not None:
             # known rows hold their components together, so that one more is often emptied: no gain

@@ -1,6 +1,5 @@
 """Which K and which family: mixtures by maximum likelihood over a grid, side by side."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import Observations, as_observations
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.criteria import criteria
-from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
+from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family, families_for
-from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.quiet import fit_quietly
 from bayesgmm.em.solver import Status
 from bayesgmm.em.starts.clutter import without_clutter
 from bayesgmm.em.starts.completed import completed, keep_known
@@ -194,14 +193,9 @@ def _fitted(
 ) -> GaussianMixture | CollapseError:
     """Fit from the starts; a model that could not be fitted is a result too."""
     try:
-        with warnings.catch_warnings():
-            # the table says so for each model
-            warnings.simplefilter("ignore", CollapseWarning)
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture._fit(observations, starts)
+        return fit_quietly(mixture, observations, starts)
     except CollapseError as error:
         return error
-    return mixture
 
 
 def _row(found: GaussianMixture | CollapseError, observations: Observations) -> dict[str, Any]:

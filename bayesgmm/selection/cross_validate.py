@@ -1,18 +1,16 @@
 """Held-out log density over K and family: each row judged by a mixture that has not seen it."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.exceptions import ConvergenceWarning
 
 from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import Observations, as_observations
-from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.em.quiet import admissible_fit
 from bayesgmm.em.task import check_components, check_known_labels
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
@@ -135,7 +133,7 @@ def cross_validate(
                 mixture = GaussianMixture(
                     k, covariance_type=family.name, n_init=n_init, random_state=seed, noise=background
                 )
-                fitted = _fitted(mixture, training)
+                fitted = admissible_fit(mixture, training)
                 if fitted is None:
                     failed[m] += 1
                 else:
@@ -191,14 +189,3 @@ def _error_of_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     total = weights.sum()
     mean = values @ weights / total
     return np.sqrt(total / (total - 1.0) * ((values - mean[:, None]) ** 2 @ weights))
-
-
-def _fitted(mixture: GaussianMixture, X: Any) -> GaussianMixture | None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CollapseWarning)
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(X)
-    except CollapseError:
-        return None
-    return mixture if mixture.admissible_ else None

@@ -23,7 +23,6 @@ unknown, or known badly, a Gibbs sampler goes on from their ends if the priors a
 (`bayesgmm.posterior.gibbs`), and the bridge is built from its draws.
 """
 
-import warnings
 from dataclasses import dataclass, replace
 from math import lgamma, log, sqrt
 from typing import Any
@@ -32,12 +31,12 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
-from sklearn.exceptions import ConvergenceWarning
 
 from bayesgmm.data.observations import known_components
 from bayesgmm.diagnostics.findings import ties
-from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.collapse import CollapseError
+from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.em.quiet import fit_quietly
 from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.bartlett import draw_scale
@@ -342,11 +341,8 @@ def fit_proposal(
         # more iterations predict held-out draws no better, often worse
         proposal = GaussianMixture(n_components, random_state=seed % 2**31, tol=1e-3, max_iter=30)
         try:
-            with warnings.catch_warnings():
-                # a proposal need not be the best there is
-                warnings.simplefilter("ignore", CollapseWarning)
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                proposal.fit(draws.reshape(-1, size))
+            # a proposal need not be the best there is
+            fit_quietly(proposal, draws.reshape(-1, size))
         except CollapseError:
             break
         score = proposal.score(held_out.reshape(-1, size))

@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.data.observations import as_new_observations, as_observations, row_slices
 from bayesgmm.data.tables import DataError
-from bayesgmm.em.task import check_components
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support.strategies import mixtures, problems, random_mixture, random_rows, seeds
 
@@ -217,27 +216,6 @@ def test_known_labels_are_numbers_or_names():
     ):
         with pytest.raises(DataError, match=message):
             as_observations(GOOD, known_labels=wrong)
-
-
-def test_fewer_distinct_rows_than_components_are_refused():
-    twice = as_observations(np.repeat(GOOD, 2, axis=0))
-    check_components(twice, 4)
-    with pytest.raises(DataError, match="n_components=5, but the data has only 4 distinct rows"):
-        check_components(twice, 5)
-    with pytest.raises(DataError, match="n_components=9 needs at least 9 rows"):
-        check_components(twice, 9)
-    signed_zero = as_observations(np.array([[0.0], [-0.0], [1.0]]))
-    with pytest.raises(DataError, match="only 2 distinct rows"):
-        check_components(signed_zero, 3)
-
-
-def test_rows_of_weight_zero_are_no_rows():
-    observations = as_observations(GOOD, weights=[1, 0, 1, 0])
-    with pytest.raises(DataError, match="needs at least 3 rows"):
-        check_components(observations, 3)
-    twice = as_observations(GOOD[[0, 0, 1, 2]], weights=[1, 1, 1, 0])
-    with pytest.raises(DataError, match="only 2 distinct rows"):
-        check_components(twice, 3)
 
 
 def test_new_rows_may_be_few_or_constant_but_must_have_the_features():

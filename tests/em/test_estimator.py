@@ -1,5 +1,6 @@
 """GaussianMixture is what a user of scikit-learn expects, and agrees with scikit-learn where that is right."""
 
+import doctest
 import inspect
 import pickle
 import tracemalloc
@@ -91,7 +92,7 @@ def test_parameters_and_methods_are_named_as_scikit_learns():
 
 
 @pytest.mark.parametrize("noise", [None, "box"])
-@pytest.mark.filterwarnings("ignore::bayesgmm.em.estimator.CollapseWarning")
+@pytest.mark.filterwarnings("ignore::bayesgmm.em.collapse.CollapseWarning")
 def test_scikit_learns_own_checks_pass(noise):
     """All but the array API's, which scikit-learn itself skips unless SciPy is told to."""
     results = check_estimator(GaussianMixture(noise=noise), on_fail=None, on_skip=None)
@@ -319,6 +320,14 @@ def test_given_parameters_predict_score_and_sample(X, fitted):
     assert_allclose(mixture.score_samples(X), fitted.score_samples(X), rtol=1e-12)
     assert mixture.sample(2)[0].shape == (2, 3)
     assert mixture.n_components == 2 and mixture.n_parameters_ == fitted.n_parameters_
+
+
+def test_the_examples_of_the_class_run():
+    """Its module is the package, where pytest does not look for them."""
+    finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    found = [example for example in finder.find(GaussianMixture, module=False, globs={}) if example.examples]
+    assert {example.name for example in found} == {"GaussianMixture", "GaussianMixture.conditional"}
+    assert sum(runner.run(example).failed for example in found) == 0
 
 
 def test_memory_does_not_grow_with_the_rows():

@@ -8,9 +8,9 @@ import pytest
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.data.observations import as_observations
 from bayesgmm.em import solver as em
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
-from bayesgmm.em.m_step import CollapseError
 from bayesgmm.em.search import MOST_PROMISING, search
 from bayesgmm.em.starts.methods import from_method
 from bayesgmm.em.starts.requested import from_memberships

@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.data.observations import as_observations
 from bayesgmm.em import solver as em
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import FAMILIES
-from bayesgmm.em.m_step import CollapseError, maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.em.starts.methods import METHODS, from_method
 from bayesgmm.em.starts.requested import from_memberships
 from bayesgmm.kernel.passes import expected_statistics

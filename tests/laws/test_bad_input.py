@@ -10,8 +10,8 @@ from sklearn.exceptions import NotFittedError
 
 from bayesgmm.data.observations import MOST_SPREADS
 from bayesgmm.em import solver as em
-from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
-from bayesgmm.em.m_step import CollapseError
+from bayesgmm.em.collapse import CollapseError, CollapseWarning
+from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel import complete
 from bayesgmm.posterior.sampling import sample_posterior
 from bayesgmm.selection.compare import compare

@@ -15,7 +15,8 @@ import pytest
 import sklearn
 from sklearn.exceptions import ConvergenceWarning
 
-from bayesgmm.em.estimator import CollapseWarning, GaussianMixture
+from bayesgmm.em.collapse import CollapseWarning
+from bayesgmm.em.estimator import GaussianMixture
 
 PATH = Path(sklearn.__file__).parent / "mixture" / "tests" / "test_gaussian_mixture.py"
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.data.tables import DataError
-from bayesgmm.em.scores import row_derivatives
+from bayesgmm.kernel.scores import row_derivatives
 from bayesgmm.model.mixture_model import mixture_model
 from bayesgmm.model.points import starting_point
 from bayesgmm.posterior import datatree

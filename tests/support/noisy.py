@@ -9,6 +9,7 @@ from scipy.special import softmax
 from scipy.stats import uniform
 
 from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.em.known import KnownMixture
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support import oracle
@@ -53,7 +54,7 @@ def as_mixture(parameters: MixtureParameters, like: GaussianMixture, features=No
     names, units = like.feature_names, like.units
     if features is not None:
         names, units = (tuple(of[j] for j in features) for of in (names, units))
-    return GaussianMixture._of(parameters, {"covariance_type": "full"}, names, units, True)
+    return GaussianMixture._of(KnownMixture(parameters, {"covariance_type": "full"}, names, units, named=True))
 
 
 @cache

@@ -3,7 +3,7 @@
 Everything given is checked before any work. May import NumPy and the modules below it only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.families.projection import within_family
-from bayesgmm.em.m_step import CollapseError, maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.em.starts.clutter import without_clutter
+from bayesgmm.em.starts.completed import completed, keep_known
 from bayesgmm.em.starts.methods import METHODS, from_method, statistics_of
+from bayesgmm.em.task import Task
 from bayesgmm.mixture.noise import NOISE_LABEL, Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters, ParameterError
+
+GIVEN_BY = {"weights": "`weights_init`", "means": "`means_init`", "covariances": "`precisions_init`"}
+"""The parts that may be given, each with its argument, and that may be frozen."""
 
 DETERMINISTIC = "hierarchical"
 """The method that makes the same start every time."""
@@ -72,46 +78,43 @@ class Start:
     @property
     def given(self) -> set[str]:
         """Names of the parts that are given."""
-        names = ("weights", "means", "covariances")
-        return {name for name, part in zip(names, self._parts, strict=True) if part is not None}
+        return {name for name, part in zip(GIVEN_BY, self._parts, strict=True) if part is not None}
 
     def starts(
-        self,
-        observations: Observations,
-        n_components: int,
-        family: CovarianceFamily,
-        floor: np.ndarray,
-        seeds: np.random.SeedSequence,
-        n_init: int,
+        self, task: Task, floor: np.ndarray, seeds: np.random.SeedSequence, n_init: int
     ) -> list[Callable[[], MixtureParameters]]:
         """List what makes each start, see `parameters`; one where more would be the same.
 
         The deterministic method comes first, and k-means makes the other starts. With noise a method sees the rows
-        that do not look like it, and one start more, the last, is made from all of them.
+        that do not look like it, and one start more, the last, is made from all of them. Components that are known of
+        some rows stay with those.
         """
+        observations, K, family = completed(task.observations), task.n_components, task.family
         requested = [self] * (1 if self.is_one else n_init)
         if isinstance(self.origin, str) and self.origin == DETERMINISTIC:
             requested[1:] = [replace(self, origin="kmeans")] * (len(requested) - 1)
         rows, share = [observations] * len(requested), FIRST_SHARE
         if self.background is not None and isinstance(self.origin, str):
-            cleaned = without_clutter(observations, n_components, np.random.default_rng(seeds.spawn(1)[0]))
+            cleaned = without_clutter(observations, K, np.random.default_rng(seeds.spawn(1)[0]))
             if cleaned is not None:
                 requested.append(requested[0])
                 rows, share = [cleaned.observations] * len(rows) + [observations], cleaned.share
-        return [
-            partial(start.parameters, some, n_components, family, floor, np.random.default_rng(seed), share)
+        made: list[Callable[[], MixtureParameters]] = [
+            partial(start.parameters, some, K, family, floor, np.random.default_rng(seed), share)
             for start, some, seed in zip(requested, rows, seeds.spawn(len(requested)), strict=True)
         ]
+        return made if self.is_mixture else [keep_known(start, task.observations, family, floor) for start in made]
 
-    def check(self, observations: Observations, n_components: int, family: CovarianceFamily) -> None:
-        """Refuse what does not fit the rows, the components or the family.
+    def check(self, task: Task, frozen: Collection[str] = ()) -> None:
+        """Refuse what does not fit the rows, the components or the family, or does not give what is frozen.
 
         Raises
         ------
         ValueError
             Naming the argument, what was expected and what came.
         """
-        K, D = n_components, observations.n_features
+        observations, K, family = task.observations, task.n_components, task.family
+        D = observations.n_features
         if isinstance(self.origin, str):
             if self.origin not in METHODS:
                 raise ValueError(
@@ -129,6 +132,17 @@ class Start:
         spread = family.unpack(family.pack(np.repeat(np.eye(D)[None], K, axis=0)), K, D)
         some = MixtureParameters.from_covariances(np.full(K, 1 / K), np.zeros((K, D)), spread)
         self._with_parts(observations, some, family)
+        given = set(GIVEN_BY) if self.is_mixture else self.given
+        if missing := sorted(set(frozen) - given):
+            raise ValueError(
+                f"`frozen` holds {missing} at values that the start must give, and it does not: pass "
+                f"{', '.join(GIVEN_BY[name] for name in missing)}, or a fitted mixture as `init_params`."
+            )
+        if task.background is not None and "weights" in frozen and not self.gives_noise:
+            raise ValueError(
+                "`frozen` weights hold the share of noise too, which the start does not give: pass a mixture "
+                "fitted with `noise` as `init_params`."
+            )
 
     def parameters(
         self,

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL, check_dimension, covariance_family, families_for
-from bayesgmm.em.m_step import CollapseError, maximise
+from bayesgmm.em.m_step import maximise
 from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from tests.support import oracle

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 
 from bayesgmm.data.observations import as_observations
-from bayesgmm.data.tables import DataError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.starts.completed import completed
-from bayesgmm.em.task import check_known_labels
 
 
 def two_groups(rng, n: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -56,13 +54,3 @@ def test_every_label_known_is_discriminant_analysis():
         np.testing.assert_allclose(fit.means_[k], X[z == k].mean(axis=0), rtol=1e-10)
         np.testing.assert_allclose(fit.covariances_[k], np.cov(X[z == k].T, bias=True), rtol=1e-8)
     np.testing.assert_allclose(fit.weights_, np.bincount(z) / len(z), rtol=1e-10)
-
-
-def test_components_that_are_not_there_are_refused():
-    X, z = two_groups(np.random.default_rng(4))
-    with pytest.raises(DataError, match="row 5 is known to be of component 3"):
-        check_known_labels(as_observations(X, known_labels=np.where(np.arange(len(X)) == 5, 3, -1)), 2)
-    with pytest.raises(DataError, match="none is of component 1"):
-        check_known_labels(as_observations(X, known_labels=np.zeros(len(X), dtype=int)), 2)
-    with pytest.raises(DataError, match="'b', one of 2 labels"):
-        check_known_labels(as_observations(X, known_labels=np.where(z == 1, "b", "a")), 1)

@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bayesgmm.data.observations import as_observations
+from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import FAMILIES
-from bayesgmm.em.m_step import CollapseError
 from bayesgmm.em.starts.requested import Start
+from bayesgmm.em.task import Task
 
 FULL = FAMILIES["full"]
 families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
@@ -15,7 +16,7 @@ families = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 def asked(observations, origin, K, family):
     start = Start(origin)
-    start.check(observations, K, family)
+    start.check(Task(observations, K, family))
     return start.parameters(observations, K, family, np.zeros(observations.n_features), np.random.default_rng(0))
 
 
@@ -57,7 +58,7 @@ def test_memberships_that_are_none_are_refused(kind, rng):
     memberships, message = WRONG[kind]
     observations = as_observations(rng.normal(size=(12, 1)))
     with pytest.raises(ValueError, match=message):
-        Start(memberships).check(observations, 2, FULL)
+        Start(memberships).check(Task(observations, 2, FULL))
 
 
 def test_a_given_component_without_rows_is_refused_by_number(rng):
@@ -71,7 +72,7 @@ def test_given_parts_replace_those_of_the_origin(rng):
     observations = as_observations(X)
     weights, means, precisions = np.array([0.2, 0.3, 0.5]), rng.normal(size=(3, 2)), np.stack([2.0 * np.eye(2)] * 3)
     start = Start(labels, weights, means, precisions)
-    start.check(observations, 3, FULL)
+    start.check(Task(observations, 3, FULL))
     found = start.parameters(observations, 3, FULL, np.zeros(2), rng)
     found = observations.from_standard(found)
     assert_allclose(found.weights, weights)

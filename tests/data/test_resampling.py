@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bayesgmm.data.observations import as_observations
-from bayesgmm.em.resampling import resampled, simulated_like
+from bayesgmm.data.resampling import resampled, simulated_like
 from bayesgmm.mixture.simulation import draw_rows
 from tests.support.incomplete_cases import CASES, incomplete_rows, mixture
 

@@ -10,10 +10,10 @@ from bayesgmm.data.observations import as_observations
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import covariance_family
 from bayesgmm.em.information import coordinates
-from bayesgmm.em.scores import BLOCK_FLOATS, local, n_features, n_local, row_derivatives
 from bayesgmm.kernel.natural import pair_indices
 from bayesgmm.kernel.passes import expected_statistics, for_each_block
 from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.kernel.scores import BLOCK_FLOATS, local, n_features, n_local, row_derivatives
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support.incomplete_cases import CASES, incomplete_rows, mixture, slow_log_density
