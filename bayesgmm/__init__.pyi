@@ -23,14 +23,14 @@ from .posterior.sampling import sample_posterior as sample_posterior
 from .priors import Prior as Prior
 from .questions.bootstrap import bootstrap as bootstrap
 from .questions.coclustering import coclustering as coclustering
+from .questions.completed_table import completed_table as completed_table
 from .questions.conditional import conditional as conditional
 from .questions.conditional import marginal as marginal
 from .questions.conditional_mean import conditional_mean as conditional_mean
 from .questions.density import density as density
-from .questions.density import grid_axes as grid_axes
 from .questions.generate import generate as generate
+from .questions.grid_axes import grid_axes as grid_axes
 from .questions.highest_density_regions import highest_density_regions as highest_density_regions
-from .questions.impute import completed_table as completed_table
 from .questions.impute import impute as impute
 from .questions.membership import membership as membership
 from .questions.merge import merge as merge

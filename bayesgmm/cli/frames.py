@@ -6,8 +6,8 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.posterior import datatree
+from bayesgmm.questions.completed_table import completed_table
 from bayesgmm.questions.generate import generate
-from bayesgmm.questions.impute import completed_table
 
 
 def membership_frame(memberships: xr.Dataset) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Draw rows from a Gaussian mixture.
+"""Draw rows from a Gaussian mixture, and errors from covariances that may be singular.
 
 May import NumPy and the modules below it only.
 """
@@ -60,3 +60,9 @@ def predictive_rows(rng: np.random.Generator, parameters: MixtureParameters, n_r
         in_noise = rng.random(n_rows) < parameters.noise.weight[s]
         rows[in_noise] = parameters.noise.background.draw(int(in_noise.sum()), rng)
     return rows
+
+
+def singular_root(covariances: np.ndarray) -> np.ndarray:
+    """Square roots R (..., D, D), R R' = Sigma, of covariances that may be singular: what is exact has no spread."""
+    values, vectors = np.linalg.eigh(covariances)
+    return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]

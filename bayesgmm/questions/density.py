@@ -1,6 +1,6 @@
 """The density that a fit or a posterior gives to points or on a grid, with a band."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,15 +9,13 @@ import xarray as xr
 
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.kernel.over_draws import sweep_blocks
-from bayesgmm.kernel.passes import for_each_block, map_rows
+from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.features import positions
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.quantiles import quantile
 from bayesgmm.posterior.datatree import FEATURE, OBS, MixtureView, view
-from bayesgmm.posterior.intervals import COMPILED_FROM, check_ci_prob, equal_tailed, interval
-from bayesgmm.tools.progress import progress
+from bayesgmm.posterior.intervals import check_ci_prob, interval
+from bayesgmm.questions.summaries import summarise_densities
 
 NAMES = ("density", "density_lower", "density_upper")
 
@@ -93,7 +91,7 @@ def density(
     if averaged:
         values = _as_measured(observations, parameters, _some_errors(mixture, chosen), prob)
     else:
-        values = _summaries(observations, parameters, prob, progressbar)
+        values = summarise_densities(observations, parameters, prob, progressbar=progressbar)
     kept = zip(NAMES[: len(values)], values, strict=True)
     if axes is not None:
         shape = tuple(map(len, axes.values()))
@@ -111,129 +109,6 @@ def density(
     if prob is not None:
         result.attrs["ci_prob"] = prob
     return result
-
-
-def grid_axes(
-    dt: "xr.DataTree | GaussianMixture",
-    features: str | int | Sequence[Any] | None = None,
-    n_points: int = 200,
-    *,
-    tail: float = 1e-4,
-) -> dict[str, np.ndarray]:
-    """Lay an even grid for `density` that reaches well into the tails.
-
-    Parameters
-    ----------
-    dt : DataTree or GaussianMixture
-    features : str, int or sequence of them, optional
-        Names or positions; all by default (a grid of D features has n_points^D points).
-    n_points : int
-        Coordinates along each feature, at least 2.
-    tail : float
-        The grid of each feature runs from its `tail` to its (1 - `tail`) quantile, the furthest of all draws; where
-        noise is uniform in a hull, from the quantiles of the components or the edge of the hull, the further of them.
-
-    Returns
-    -------
-    dict of (n_points,) float64
-        By feature, in the units of the data.
-
-    Raises
-    ------
-    ValueError
-        When a feature is unknown, or a number out of range.
-
-    Examples
-    --------
-    >>> import bayesgmm as bg
-    >>> gm = bg.GaussianMixture(2, random_state=0).fit(bg.load_dataset("faithful"))
-    >>> surface = bg.density(gm, bg.grid_axes(gm, n_points=100))["density"]
-    >>> round(surface.integrate(["eruptions", "waiting"]).item(), 2)
-    1.0
-    """
-    mixture = view(dt)
-    names = mixture.feature_names
-    if int(n_points) != n_points or n_points < 2:
-        raise ValueError(f"`n_points` must be an integer of at least 2; received {n_points!r}.")
-    if not 0 < tail < 0.5:
-        raise ValueError(f"`tail` must be strictly between 0 and 0.5; received {tail!r}.")
-    asked = [features] if isinstance(features, str | int) else features
-    chosen = range(len(names)) if asked is None else positions(names, list(asked))
-    axes = {}
-    parameters, noise = mixture.parameters, mixture.parameters.noise
-    # a hull has no density of one feature, and an extent all the same
-    hull = noise.background if noise is not None and noise.background.facets is not None else None
-    clusters = parameters if hull is None else replace(parameters, noise=None)
-    for j in chosen:
-        ends = quantile(clusters.marginal([j]), np.array([tail, 1 - tail]))
-        low, high = ends[:, 0].min(), ends[:, 1].max()
-        if hull is not None:
-            low, high = min(low, hull.lower[j]), max(high, hull.upper[j])
-        axes[names[j]] = np.linspace(low, high, int(n_points))
-    return axes
-
-
-def log_density_draws(dt: "xr.DataTree | GaussianMixture", points: Any) -> np.ndarray:
-    """Log density of points in every draw, one by one.
-
-    Parameters
-    ----------
-    dt : DataTree or GaussianMixture
-    points : table
-        (M, D) points in the units of the data.
-
-    Returns
-    -------
-    (S, M) float64
-        Natural logarithm of p(x_m | parameters_s), chains one after another; S = 1 for a fit.
-    """
-    mixture = view(dt)
-    rows = as_new_observations(points, mixture.parameters, mixture.feature_names)
-    S = mixture.parameters.batch_shape
-    return map_rows(lambda log_joint: normalise(log_joint).T, rows, mixture.parameters, trailing=S).T
-
-
-def _summaries(
-    observations: Observations, parameters: MixtureParameters, prob: float | None, progressbar: bool
-) -> np.ndarray:
-    """Mean, and the interval where one is asked for: (3, M) or (1, M)."""
-    (S, K), N = parameters.weights.shape, observations.n_rows
-    out = np.empty((1 if prob is None else 3, N))
-    compiled = S > 1 and float(S) * K * N >= COMPILED_FROM and (prob is None or equal_tailed())
-    with progress("density at points", N, show=progressbar) as advance:
-
-        def plain(rows: slice | np.ndarray, log_joint: np.ndarray) -> None:
-            B = log_joint.shape[-1]
-            if S == 1:
-                out[:, rows] = np.exp(normalise(log_joint))
-            else:
-                # no largest term to take out first: a density that overflows would need a variance below 1e-300
-                np.exp(log_joint, out=log_joint)
-                if prob is None:
-                    out[0, rows] = np.full(log_joint.size // B, 1.0 / S) @ log_joint.reshape(-1, B)
-                else:
-                    # component by component: several times faster than a sum over the middle axis
-                    values = log_joint[:, 0].copy()
-                    for k in range(1, log_joint.shape[1]):
-                        values += log_joint[:, k]
-                    out[0, rows] = np.full(S, 1.0 / S) @ values
-                    out[1:, rows] = interval(values, prob)
-            advance(B)
-
-        def fast(rows: slice | np.ndarray, eta: np.ndarray, features: np.ndarray, log_joint: np.ndarray) -> None:
-            from bayesgmm.kernel.compiled import over_draws as draws
-
-            block = np.empty((len(out), features.shape[1] or log_joint.shape[2]))
-            tail = 0.0 if prob is None else (1 - prob) / 2
-            draws.densities(eta, features, log_joint, S, tail, 1 - tail, block)
-            out[:, rows] = block
-            advance(block.shape[1])
-
-        if compiled:
-            sweep_blocks(fast, observations, parameters)
-        else:
-            for_each_block(plain, observations, parameters)
-    return out
 
 
 def _of_features(errors: np.ndarray, chosen: list[int]) -> np.ndarray:

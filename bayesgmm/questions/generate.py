@@ -1,7 +1,6 @@
 """New data like the old: posterior predictive datasets, parameter uncertainty included."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from numbers import Integral
 from typing import Any, Literal
 
@@ -10,10 +9,11 @@ import xarray as xr
 
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.conditioning import condition
+from bayesgmm.mixture.draws import mean_mixture
 from bayesgmm.mixture.features import given_values
-from bayesgmm.mixture.noise import NOISE_LABEL, Noise
+from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.simulation import draw_rows
+from bayesgmm.mixture.simulation import draw_rows, singular_root
 from bayesgmm.posterior.datatree import (
     CHAIN,
     DRAW,
@@ -137,8 +137,7 @@ def _error_roots(mixture: MixtureView) -> np.ndarray:
         )
     if errors.ndim == 2:
         return np.sqrt(errors)[:, :, None] * np.eye(errors.shape[1])
-    values, vectors = np.linalg.eigh(errors)
-    return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return singular_root(errors)
 
 
 def _parameters(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, which: str) -> MixtureParameters:
@@ -151,9 +150,4 @@ def _parameters(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, which
         if "em" not in dt.children:
             raise ValueError("`parameters` is 'em', and this DataTree has no group 'em': use 'mean' or 'draws'.")
         return posterior_parameters(dt, "em").flat()
-    every = mixture.parameters
-    means = (every.weights.mean(axis=0), every.means.mean(axis=0), every.covariances.mean(axis=0))
-    plugged = MixtureParameters.from_covariances(*means)
-    if every.noise is not None:
-        plugged = replace(plugged, noise=Noise(every.noise.weight.mean(axis=0), every.noise.background))
-    return plugged.flat()
+    return mean_mixture(mixture.parameters).flat()

@@ -9,11 +9,12 @@ from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.mixture.draws import predictive_mixture
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows
 from bayesgmm.posterior.datatree import OBS, netcdf_labels, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
-from bayesgmm.questions.quantiles import PROBABILITY, predictive
+from bayesgmm.questions.quantiles import PROBABILITY
 
 AT_ONCE = 2**22
 """Numbers of one block of draws times samples (32 MiB)."""
@@ -83,7 +84,7 @@ def highest_density_regions(
     parameters, names = mixture.parameters, mixture.feature_names
     rows = None if points is None else as_new_observations(points, parameters, names)
     prob = check_ci_prob(ci_prob) if mixture.has_draws else None
-    samples, _ = draw_rows(np.random.default_rng(random_seed), predictive(parameters), int(n_samples))
+    samples, _ = draw_rows(np.random.default_rng(random_seed), predictive_mixture(parameters), int(n_samples))
     sampled = as_new_observations(samples, parameters, names)
     mean = map_rows(_mean_density, sampled, parameters)
     ordered = np.sort(mean)[::-1]

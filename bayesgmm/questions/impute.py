@@ -14,7 +14,6 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from bayesgmm.data.observations import Observations
@@ -23,6 +22,7 @@ from bayesgmm.kernel.groups import Group, groups
 from bayesgmm.kernel.passes import for_each_block
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.mixture.simulation import singular_root
 from bayesgmm.posterior.datatree import (
     CELL,
     CHAIN,
@@ -111,45 +111,6 @@ def impute(
     return _tree(rows, hidden, mixture, drawn, prob)
 
 
-def completed_table(imputed: xr.DataTree, draw: int | None = None) -> pd.DataFrame:
-    """Give the table without holes: of expectations, or of one of the draws.
-
-    Parameters
-    ----------
-    imputed : DataTree
-        Of `impute`.
-    draw : int, optional
-        Which draw, from 0; by default the expectations. An analysis of the completed table should be repeated over
-        several draws (multiple imputation): the table of expectations has less spread than the data.
-
-    Returns
-    -------
-    DataFrame
-        (N, D), rows and columns named as in the data; its `to_csv` writes it.
-
-    Raises
-    ------
-    ValueError
-        When `imputed` is not of `impute`, or has no such draw.
-    """
-    if not isinstance(imputed, xr.DataTree) or "imputed" not in imputed.children:
-        raise ValueError("`imputed` must be what `impute` returns: a DataTree with a group 'imputed'.")
-    table = imputed["imputed/x"].transpose(OBS, FEATURE)
-    frame = pd.DataFrame(
-        table.values.copy(), index=pd.Index(table[OBS].values, name=OBS), columns=table[FEATURE].values.tolist()
-    )
-    if draw is None:
-        return frame
-    cells = imputed["posterior_predictive"].to_dataset()
-    if isinstance(draw, bool) or not isinstance(draw, Integral) or not 0 <= draw < cells.sizes[DRAW]:
-        raise ValueError(f"`draw` must be an integer from 0 to {cells.sizes[DRAW] - 1}; received {draw!r}.")
-    values = frame.to_numpy(copy=True)
-    columns = {name: j for j, name in enumerate(table[FEATURE].values.tolist())}
-    features = [columns[name] for name in cells["cell_feature"].values.tolist()]
-    values[cells["row"].values, features] = cells["x_hidden"].isel({CHAIN: 0, DRAW: int(draw)}).values
-    return pd.DataFrame(values, index=frame.index, columns=frame.columns)
-
-
 def hidden_cells(observations: Observations) -> np.ndarray:
     """Mask (N, D) of the values that are missing, or were measured with an error."""
     hidden = np.zeros(observations.values.shape, dtype=bool)
@@ -235,7 +196,7 @@ def _draw_block(
         # all may round to less than the number drawn
         component = component.clip(max=len(responsibilities[s]) - 1)
         of_noise, component = component == K, component.clip(max=K - 1)
-        root = _root(covariance)
+        root = singular_root(covariance)
         normal = rng.standard_normal((B, h))
         own = root[component, every if root.shape[1] > 1 else 0]
         drawn[s] = mean[component, every] + np.einsum("bij,bj->bi", own, normal)
@@ -283,12 +244,6 @@ def _conditional(
     mean = p.means[:, None, features] + (A @ residual[..., None])[..., 0]
     covariance = p.covariances[:, None, features[:, None], features] - A @ np.swapaxes(cross, 2, 3)
     return mean, 0.5 * (covariance + np.swapaxes(covariance, 2, 3))
-
-
-def _root(covariance: np.ndarray) -> np.ndarray:
-    """Square root (..., h, h) of matrices that may be singular: a value seen exactly has no variance left."""
-    values, vectors = np.linalg.eigh(covariance)
-    return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
 
 
 def _tree(rows: Observations, hidden: np.ndarray, mixture: MixtureView, drawn: _Drawn, prob: float) -> xr.DataTree:

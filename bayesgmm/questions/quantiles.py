@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.noise import Noise
+from bayesgmm.mixture.draws import predictive_mixture
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.quantiles import cumulative
 from bayesgmm.mixture.quantiles import quantile as mixture_quantile
@@ -106,7 +106,7 @@ def quantile(dt: "xr.DataTree | GaussianMixture", probabilities: Any, *, ci_prob
         raise ValueError(f"`probabilities` must be in [0, 1]; received {q[outside][0]}.")
     prob = check_ci_prob(ci_prob) if mixture.has_draws else None
     attrs = {"units": unit_text(mixture.units), "long_name": mixture.feature_names[0]}
-    variables = {"quantile": (PROBABILITY, mixture_quantile(predictive(mixture.parameters), q), attrs)}
+    variables = {"quantile": (PROBABILITY, mixture_quantile(predictive_mixture(mixture.parameters), q), attrs)}
     if mixture.has_draws:
         draws = mixture_quantile(mixture.parameters, q)
         ends = np.stack([draws[0], draws[0]]) if len(draws) == 1 else np.full((2, len(q)), np.nan)
@@ -116,36 +116,6 @@ def quantile(dt: "xr.DataTree | GaussianMixture", probabilities: Any, *, ci_prob
         for name, row in zip(("quantile_lower", "quantile_upper"), ends, strict=True):
             variables[name] = (PROBABILITY, row, attrs)
     return _with_prob(xr.Dataset(variables, coords={PROBABILITY: q}), prob)
-
-
-def predictive(parameters: MixtureParameters) -> MixtureParameters:
-    """Return the mixture of all draws' components, each draw counting alike: the distribution of a new row.
-
-    Parameters
-    ----------
-    parameters : MixtureParameters
-        Batch shape (S,), K components.
-
-    Returns
-    -------
-    MixtureParameters
-        One mixture of S K components, and the mean share of noise.
-    """
-    flat = parameters.flat()
-    S, K, D = flat.means.shape
-    weights, noise = flat.weights, None
-    if flat.noise is not None:
-        noise = Noise(flat.noise.weight.mean(axis=0), flat.noise.background)
-        # all of it noise: then any weights do
-        rest = np.where(noise.weight < 1, (1 - flat.noise.weight) / np.maximum(1 - noise.weight, 1e-300), 1.0)
-        weights = weights * rest[:, None]
-    return MixtureParameters(
-        weights.reshape(S * K) / S,
-        flat.means.reshape(S * K, D),
-        flat.covariances.reshape(S * K, D, D),
-        flat.precision_cholesky.reshape(S * K, D, D),
-        noise,
-    )
 
 
 def _one_feature(dt: "xr.DataTree | GaussianMixture", function: str) -> MixtureView:

@@ -38,6 +38,7 @@ from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.quiet import fit_quietly
 from bayesgmm.mixture.alignment import align
+from bayesgmm.mixture.draws import mean_mixture
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.bartlett import draw_scale
 from bayesgmm.model.families import parametrisation
@@ -322,9 +323,7 @@ def central_mixture(
     flat = draws.flat()
     for _ in range(2):
         flat = flat.permute(align(flat, reference, fixed=fixed).permutation)
-        reference = MixtureParameters.from_covariances(
-            flat.weights.mean(axis=0), flat.means.mean(axis=0), flat.covariances.mean(axis=0)
-        )
+        reference = mean_mixture(flat)
     return reference
 
 

@@ -25,8 +25,6 @@ NOUNS = {
     "posterior/pseudo_posterior.py": "what `adjust_pseudo_posterior` adjusts",
     "posterior/sampling.py": "what `sample_posterior` does, from the start to the DataTree",
     "questions/conditional.py": "mixtures of some features: given the others, or whatever the others are (`marginal`)",
-    "questions/density.py": "`grid_axes` makes the points of a density on a grid",
-    "questions/impute.py": "`completed_table` is a table of what was imputed",
     "questions/quantiles.py": "the distribution function and its inverse: `cdf` and `quantile`",
     "selection/evidence.py": "the evidence, whose logarithm `log_evidence` is",
     "selection/leave_one_out.py": "`waic` is an approximation of it",

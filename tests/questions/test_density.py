@@ -14,7 +14,8 @@ from bayesgmm.mixture.noise import BackgroundError
 from bayesgmm.mixture.simulation import draw_rows
 from bayesgmm.posterior.intervals import COMPILED_FROM
 from bayesgmm.questions.conditional import marginal
-from bayesgmm.questions.density import density, grid_axes, log_density_draws
+from bayesgmm.questions.density import density
+from bayesgmm.questions.grid_axes import grid_axes
 from tests.questions.test_membership import draws_of
 from tests.support import noisy, oracle
 from tests.support.posteriors import fake_posterior, one_draw
@@ -148,41 +149,20 @@ def test_many_points_have_the_intervals_of_few():
         assert_allclose(many[name].values[-len(X) :], few[name], rtol=1e-11)
 
 
-def test_axes_reach_into_the_tails_of_every_draw():
-    gm, dt, _ = fake_posterior()
-    axes = grid_axes(dt, ["waiting"], 7, tail=0.01)
-    assert list(axes) == ["waiting"] and len(axes["waiting"]) == 7
-    ends = bg.cdf(marginal(dt, "waiting"), axes["waiting"][[0, -1]])
-    assert ends["cdf_upper"][0] <= 0.01 and ends["cdf_lower"][1] >= 0.99
-    assert list(grid_axes(gm)) == ["eruptions", "waiting"]
-
-
 def test_wrong_grids_are_named():
     gm, _, _ = fake_posterior()
     with pytest.raises(ValueError, match="grid of 'waiting' must be one or more finite numbers"):
         density(gm, {"waiting": [1.0, np.nan]})
     with pytest.raises(ValueError, match="no feature 'height'"):
         density(gm, {"height": [1.0]})
-    with pytest.raises(ValueError, match="`n_points`"):
-        grid_axes(gm, n_points=1)
-    with pytest.raises(ValueError, match="`tail`"):
-        grid_axes(gm, tail=0.7)
     clash = bg.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)], feature_names=["density", "x"])
     with pytest.raises(ValueError, match="cannot be an axis of a grid"):
         density(clash, {"density": [0.0]})
 
 
-def test_log_densities_of_the_draws_average_to_the_density():
-    gm, dt, X = fake_posterior()
-    draws = log_density_draws(dt, X[:9])
-    assert draws.shape == (200, 9)
-    assert_allclose(np.exp(draws).mean(axis=0), density(dt, X[:9])["density"], rtol=1e-12)
-    assert_allclose(log_density_draws(gm, X)[0], gm.score_samples(X), rtol=1e-12)
-
-
 @pytest.mark.parametrize("least", [0.0, np.inf])
 def test_the_density_of_noise_counts(monkeypatch, least):
-    monkeypatch.setattr(sys.modules["bayesgmm.questions.density"], "COMPILED_FROM", least)
+    monkeypatch.setattr(sys.modules["bayesgmm.questions.summaries"], "COMPILED_FROM", least)
     _, dt, draws, X = noisy.noisy_posterior()
     points = np.concatenate([X.values[::20], [[100.0, 500.0], [5.0, 60.0]]])
     p = noisy.over_draws(noisy.density, points, draws)
@@ -216,7 +196,7 @@ def test_one_draw_with_noise_is_the_density_of_the_fit():
     of_draw = density(dt, X)
     assert_allclose(density(gm, X)["density"], of_draw["density"], rtol=1e-12)
     assert_allclose(of_draw["density_lower"], of_draw["density_upper"], rtol=1e-12)
-    assert_allclose(log_density_draws(gm, X)[0], np.log(noisy.density(X.values, gm.parameters_)), atol=1e-9)
+    assert_allclose(np.log(of_draw["density"]), np.log(noisy.density(X.values, gm.parameters_)), atol=1e-9)
 
 
 def test_noise_in_a_hull_has_a_density_of_all_features_alone():
@@ -225,9 +205,6 @@ def test_noise_in_a_hull_has_a_density_of_all_features_alone():
     middle = X.values[-1:]
     bare = density(noisy.as_mixture(dataclasses.replace(fit.parameters_, noise=None), fit), middle)["density"]
     assert_allclose(density(fit, middle)["density"], 0.9 * bare + 0.1 * np.exp(-hull.log_volume), rtol=1e-9)
-    axes = grid_axes(dt)
-    for j, axis in enumerate(axes.values()):
-        assert axis[0] <= hull.lower[j] and axis[-1] >= hull.upper[j]
     with pytest.raises(BackgroundError, match="hull"):
         density(dt, {"waiting": [60.0, 70.0]})
 

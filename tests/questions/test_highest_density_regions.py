@@ -6,11 +6,11 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 import bayesgmm as bg
+from bayesgmm.mixture.draws import predictive_mixture
 from bayesgmm.mixture.simulation import draw_rows
 from bayesgmm.posterior.datatree import view
 from bayesgmm.questions.density import density
 from bayesgmm.questions.highest_density_regions import highest_density_regions
-from bayesgmm.questions.quantiles import predictive
 from tests.support import noisy
 from tests.support.posteriors import fake_posterior, one_draw
 
@@ -83,7 +83,7 @@ def test_regions_hold_their_share_of_rows_that_are_noise_too():
     n = 20_000
     for source in (fit, dt):
         found = highest_density_regions(source, [0.5, 0.97], n_samples=n, random_seed=0)
-        rows, _ = draw_rows(np.random.default_rng(1), predictive(view(source).parameters), n)
+        rows, _ = draw_rows(np.random.default_rng(1), predictive_mixture(view(source).parameters), n)
         p = density(source, rows, intervals=False)["density"].values
         for share, level in zip((0.5, 0.97), found["density_level"].values, strict=True):
             # two samples, each with its own error; 5 standard errors

@@ -15,7 +15,7 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.posterior.datatree import posterior_datatree
-from bayesgmm.questions.impute import completed_table, hidden_cells, impute
+from bayesgmm.questions.impute import hidden_cells, impute
 from tests.support.incomplete_cases import CASES, Given, incomplete_rows, mixture
 from tests.support.posteriors import scattered_draws
 
@@ -132,22 +132,6 @@ def test_same_seed_same_draws_and_new_rows_have_a_place(rng):
         ("a", "waiting"),
         ("b", "eruptions"),
     ]
-    table = completed_table(one)
-    assert table.columns.tolist() == ["eruptions", "waiting"] and table.index.tolist() == ["a", "b", "c"]
-    conditional = gm.conditional({"eruptions": 4.0})
-    assert_allclose(table.loc["a", "waiting"], conditional.weights_ @ conditional.means_[:, 0])
-    drawn = completed_table(one, 7)
-    assert drawn.loc["a", "waiting"] == cells["x_hidden"].values[0, 7, 0] and drawn.loc["c"].tolist() == [1.8, 50.0]
-
-
-def test_it_survives_netcdf_and_csv(rng, tmp_path):
-    gm = GaussianMixture(2, random_state=0).fit(load_dataset("faithful"))
-    found = impute(gm, [[np.nan, 80.0], [2.0, 50.0]], n_draws=20, random_seed=1)
-    found.to_netcdf(tmp_path / "imputed.nc", engine="h5netcdf")
-    back = xr.load_datatree(tmp_path / "imputed.nc")
-    pd.testing.assert_frame_equal(completed_table(back, 3), completed_table(found, 3))
-    completed_table(found).to_csv(tmp_path / "table.csv")
-    assert not pd.read_csv(tmp_path / "table.csv").isna().any(axis=None)
 
 
 def test_what_cannot_be_imputed_is_refused(rng):
@@ -162,9 +146,3 @@ def test_what_cannot_be_imputed_is_refused(rng):
     for bad in (0, 1.5, True):
         with pytest.raises(ValueError, match="`n_draws`"):
             impute(gm, [[1.0, np.nan]], n_draws=bad)
-    found = impute(gm, [[1.0, np.nan]], n_draws=5)
-    for bad in (5, -1, True):
-        with pytest.raises(ValueError, match="`draw` must be an integer from 0 to 4"):
-            completed_table(found, bad)
-    with pytest.raises(ValueError, match="what `impute` returns"):
-        completed_table(xr.DataTree())

@@ -16,7 +16,8 @@ from bayesgmm.data.observations import as_new_observations, as_observations
 from bayesgmm.em.estimator import GaussianMixture, from_parameters
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows
-from bayesgmm.questions.membership import membership, sweep
+from bayesgmm.questions.membership import membership
+from bayesgmm.questions.summaries import sweep
 from tests.support import noisy, oracle
 from tests.support.posteriors import as_datatree, fake_posterior, one_draw
 
@@ -215,7 +216,7 @@ def test_the_compiled_pass_is_numpys(name, K, rows, monkeypatch):
     if rows == "ill-conditioned":
         monkeypatch.setattr(sys.modules["bayesgmm.kernel.forms"], "LARGEST_CONDITION", 0.0)
     plain = membership(dt, new)
-    monkeypatch.setattr(sys.modules["bayesgmm.questions.membership"], "COMPILED_FROM", 0)
+    monkeypatch.setattr(sys.modules["bayesgmm.questions.summaries"], "COMPILED_FROM", 0)
     fast = membership(dt, new)
     assert set(fast.data_vars) == set(plain.data_vars)
     for variable in plain.data_vars:
@@ -226,7 +227,7 @@ def test_highest_density_intervals_are_numpys_however_many_rows(monkeypatch):
     _, dt, _ = fake_posterior()
     with arviz_base.rc_context({"stats.ci_kind": "hdi"}):
         plain = membership(dt)
-        monkeypatch.setattr(sys.modules["bayesgmm.questions.membership"], "COMPILED_FROM", 0)
+        monkeypatch.setattr(sys.modules["bayesgmm.questions.summaries"], "COMPILED_FROM", 0)
         assert membership(dt).equals(plain)
 
 
@@ -246,7 +247,7 @@ def with_noise():
 @pytest.mark.parametrize("least", [0.0, np.inf])
 def test_noise_takes_its_part_of_the_probability(with_noise, monkeypatch, least):
     # compiled, and in NumPy
-    monkeypatch.setattr(sys.modules["bayesgmm.questions.membership"], "COMPILED_FROM", least)
+    monkeypatch.setattr(sys.modules["bayesgmm.questions.summaries"], "COMPILED_FROM", least)
     dt, r = with_noise
     found = membership(dt)
     lower, upper = np.quantile(r, [0.055, 0.945], axis=0)

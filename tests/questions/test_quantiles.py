@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 import bayesgmm as bg
 from bayesgmm.questions.conditional import marginal
-from bayesgmm.questions.quantiles import cdf, predictive, quantile
+from bayesgmm.questions.quantiles import cdf, quantile
 from tests.support import noisy
 from tests.support.posteriors import fake_posterior, one_draw
 
@@ -109,11 +109,3 @@ def test_one_draw_with_noise_has_the_quantiles_of_the_fit():
     of_fit, of_draw = (quantile(marginal(s, "waiting"), [0.01, 0.5, 0.99]) for s in (gm, dt))
     assert_allclose(of_fit["quantile"], of_draw["quantile"], rtol=1e-12)
     assert_allclose(of_draw["quantile_lower"], of_draw["quantile"], rtol=1e-9)
-
-
-def test_the_predictive_mixture_is_the_mean_of_the_draws():
-    _, _, draws, X = noisy.noisy_posterior()
-    every = predictive(draws)
-    assert_allclose(every.weights.sum(), 1.0, rtol=1e-12)
-    p = noisy.over_draws(noisy.density, X.values[::30], draws).mean(axis=0)
-    assert_allclose(noisy.density(X.values[::30], every), p, rtol=1e-9)

@@ -1,7 +1,7 @@
 """goodness_of_fit: real data against generated, by figures of both. Composition of this folder's parts."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -15,7 +15,8 @@ from bayesgmm.diagnostics.goodness_of_fit.grain import grain, n_repeated, to_gra
 from bayesgmm.diagnostics.goodness_of_fit.loo import leave_one_out_pit
 from bayesgmm.diagnostics.goodness_of_fit.result import ROUNDING, Check, GoodnessOfFit, say, tabulate
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.noise import BackgroundError, Noise
+from bayesgmm.mixture.draws import mean_mixture
+from bayesgmm.mixture.noise import BackgroundError
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows
 from bayesgmm.posterior.datatree import COMPONENT, MixtureView, meta, view
@@ -120,7 +121,7 @@ def goodness_of_fit(
         values = values[np.sort(rng.choice(len(values), size=max_rows, replace=False))]
     steps = np.array([grain(column) for column in values.T])
     comparison = _Comparison(
-        reference=_reference(mixture.parameters),
+        reference=mean_mixture(mixture.parameters),
         covariance_type=_family(dt) if refit else None,
         steps=steps,
         pairs=_pairs(values.shape[1], rng),
@@ -269,14 +270,6 @@ def _rows(mixture: MixtureView, X: Any) -> Observations:
     if rows.n_rows < least:
         raise ValueError(f"{rows.n_rows} rows are too few to judge a mixture by: at least {least} are needed.")
     return rows
-
-
-def _reference(parameters: MixtureParameters) -> MixtureParameters:
-    """Posterior means of the parameters: one mixture."""
-    p = parameters
-    arrays = (p.weights.mean(axis=0), p.means.mean(axis=0), p.covariances.mean(axis=0))
-    noise = None if p.noise is None else Noise(p.noise.weight.mean(axis=0), p.noise.background)
-    return replace(MixtureParameters.from_covariances(*arrays), noise=noise)
 
 
 def _family(dt: "xr.DataTree | GaussianMixture") -> str:

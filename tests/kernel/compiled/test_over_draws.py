@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.kernel.compiled import over_draws as draws
 from bayesgmm.kernel.compiled.arithmetic import exp_nonpositive
-from bayesgmm.questions.membership import sweep
+from bayesgmm.questions.summaries import sweep
 from tests.support.strategies import seeds
 
 TAILS = (0.06, 0.94)
