@@ -34,8 +34,8 @@ def cumulative(parameters: MixtureParameters, x: np.ndarray) -> np.ndarray:
     if parameters.noise is not None:
         share, (lower, upper) = parameters.noise.weight[..., None], _edges(parameters.noise)
         inside = np.clip(x, lower, upper)
-        below = below + share * (inside - lower) / (upper - lower)
-        above = above + share * (upper - inside) / (upper - lower)
+        below = below + share * ((inside - lower) / (upper - lower))
+        above = above + share * ((upper - inside) / (upper - lower))
     # the smaller of the two tails: never above one, and one at infinity, whatever the rounding of the weights
     return np.where(below <= above, below, 1.0 - above)
 
