@@ -16,12 +16,12 @@ from bayesgmm.plots.rows import (
     curve_grid,
     density_label,
     labels_of_rows,
-    marginal,
     mean_component_densities,
     mean_noise_density,
     visible,
 )
 from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS, MixtureView
+from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.density import density
 
 VISUALS = ("histogram", "rug", "noise_rug", "band", "mean", "components", "noise_density", "xlabel", "ylabel", "legend")

@@ -13,8 +13,9 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.plots import density_curves, density_surface
 from bayesgmm.plots.picture import INK, MUTED, Picture, complete
-from bayesgmm.plots.rows import grid, labels_of_rows, marginal, point_style
+from bayesgmm.plots.rows import grid, labels_of_rows, point_style
 from bayesgmm.posterior.datatree import OBS, MixtureView
+from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.density import density
 
 VISUALS = (*density_curves.VISUALS, "points", "noise", "contour", "empty", "title")

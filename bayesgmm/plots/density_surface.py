@@ -13,8 +13,9 @@ from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.plots.picture import INK, MUTED, Picture, complete
-from bayesgmm.plots.rows import density_label, grid, labels_of_rows, marginal, point_style, shown
+from bayesgmm.plots.rows import density_label, grid, labels_of_rows, point_style, shown
 from bayesgmm.posterior.datatree import OBS, MixtureView
+from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.density import density
 
 VISUALS = ("points", "noise", "contour", "width", "colorbar", "xlabel", "ylabel", "title", "legend")

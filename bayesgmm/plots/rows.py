@@ -3,7 +3,6 @@
 May import NumPy, xarray, arviz_base and the modules below ``plots/``.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,19 +13,12 @@ import xarray as xr
 from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.passes import map_rows
-from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.plots.picture import known_keys
 from bayesgmm.posterior.datatree import (
     COMPONENT,
-    FEATURE,
-    FEATURE_BIS,
-    META,
-    NOISE,
-    NOISE_WEIGHT,
     OBS,
     MixtureView,
-    meta,
 )
 from bayesgmm.questions.membership import membership
 
@@ -79,19 +71,6 @@ def own_rows(label: np.ndarray, n_components: int) -> xr.DataArray:
     """Whether the most probable component of a row is each of them, (component, obs_id); rows of noise are of none."""
     components = np.arange(n_components)
     return xr.DataArray(label == components[:, None], dims=(COMPONENT, OBS), coords={COMPONENT: components})
-
-
-def marginal(source: "xr.DataTree | GaussianMixture", features: list[int]) -> "xr.DataTree | GaussianMixture":
-    """Keep some features of a fit or posterior: a Gaussian mixture again, with the same weights, and noise."""
-    if isinstance(source, GaussianMixture):
-        p = source.parameters_.marginal(features)
-        return GaussianMixture.from_parameters(p.weights, p.means, p.covariances, noise=p.noise)
-    posterior = source["posterior"].to_dataset()
-    tree = xr.DataTree.from_dict({"posterior": posterior.isel({FEATURE: features, FEATURE_BIS: features})})
-    if NOISE_WEIGHT in posterior:
-        background = Background.from_json(meta(source)[NOISE]).marginal(features)
-        tree.attrs[META] = json.dumps({NOISE: background.to_json()})
-    return tree
 
 
 def labels_of_rows(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, observations: Observations) -> np.ndarray:
