@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import scatter_xy
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import squareform
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import INK, Picture, complete, known_keys, open_picture
-from bayesgmm.plots.rows import own_rows, shown
+from bayesgmm.plots.asked import Asked, known_answer
+from bayesgmm.plots.picture import INK, open_picture
+from bayesgmm.plots.rows import draw_dots, draw_noise, own_rows, shown
 from bayesgmm.posterior.datatree import OBS, view
 from bayesgmm.questions.coclustering import coclustering
 from bayesgmm.questions.membership import membership
 
 VISUALS = ("heat", "label", "noise", "edge", "colorbar", "xlabel", "ylabel", "title", "legend")
 FOLLOWED = {"label": ["color"]}
-PANEL = "panel"
+PANEL, HEAT = "panel", ["heat"]
 MOST_ROWS = 600
 """Rows drawn: more are narrower than a dot of the screen."""
 
@@ -91,62 +91,39 @@ def plot_coclustering(
     observations = mixture.observe(X)
     rows = choose_rows(observations, MOST_ROWS)
     drawn = observations.take(rows)
-    known = known_keys("stats", stats, ["coclustering"]).get("coclustering")
+    known = known_answer(stats, "coclustering")
     if known is not None and known["probability"].shape != (observations.n_rows,) * 2:
         raise ValueError(
             f'stats["coclustering"] is {known["probability"].shape}, and the data has {observations.n_rows} rows: it '
             "must be the whole matrix of these rows."
         )
-    picture = open_picture(
-        PANEL,
-        ["heat"],
-        K,
-        visual_names=VISUALS,
-        panel_size=(4.9, 4.3),
-        n_columns=1,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={**FOLLOWED, **(aes_by_visuals or {})},
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
-    )
-    matrix = coclustering(dt, drawn)["probability"].values if known is None else known["probability"].values
-    matrix = matrix if known is None else matrix[np.ix_(rows, rows)]
+    asked = Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs)
+    picture = open_picture(PANEL, HEAT, K, asked, VISUALS, FOLLOWED, panel_size=(4.9, 4.3), n_columns=1)
+    if known is None:
+        matrix = coclustering(dt, drawn)["probability"].values
+    else:
+        matrix = known["probability"].values[np.ix_(rows, rows)]
     label = membership(dt, drawn, intervals=False, n_simulated=0, progressbar=False)["label"].values
     order = _order(matrix, label)
     matrix, label = matrix[np.ix_(order, order)], label[order]
     n = len(label)
-    coords = {PANEL: ["heat"]}
-    heat = xr.DataArray(matrix[None], dims=(PANEL, "row", "column"), coords=coords)
+    heat = picture.lay(HEAT, matrix[None], "row", "column")
     if picture.collection.backend == "matplotlib":
         picture.draw("heat", _image, heat)
     else:  # the other backends share no image, but filled contours
         picture.draw("heat", _filled_contours, heat, backend=picture.backend)
-    bar = xr.DataArray(
-        np.stack([np.full(n, -0.022 * n), np.arange(n)])[None],
-        dims=(PANEL, "plot_axis", OBS),
-        coords={**coords, "plot_axis": ["x", "y"]},
-    )
-    picture.draw(
-        "label",
-        complete(scatter_xy),
-        bar.where(own_rows(label, K)),
-        marker="|" if picture.collection.backend == "none" else "s",
-        size=picture.marker_size(18),
-        **picture.only_matplotlib(linewidths=0),
-    )
-    picture.draw_noise(bar, label, size=picture.marker_size(18))
-    between = xr.DataArray((np.flatnonzero(np.diff(label)) + 0.5)[None], dims=(PANEL, "edge"), coords=coords)
+    bar = picture.lay(HEAT, [[np.full(n, -0.022 * n), np.arange(n)]], "plot_axis", OBS)
+    square = "|" if picture.collection.backend == "none" else "s"
+    draw_dots(picture, "label", bar.where(own_rows(label, K)), 18, marker=square)
+    draw_noise(picture, bar, label, area=18)
+    between = picture.lay(HEAT, np.flatnonzero(np.diff(label))[None] + 0.5, "edge")
     if between.sizes["edge"]:
         picture.draw("edge", _edges, between, backend=picture.backend, color=INK, width=0.5, alpha=0.6)
-    which = shown(n, observations.n_rows)
-    picture.write("xlabel", "xlabel", {"heat": "row, in the same order"})
-    picture.write("ylabel", "ylabel", {"heat": f"{which}, by component"})
     unsure = matrix[(matrix > 0.05) & (matrix < 0.95)].size / max(n * n, 1)
-    picture.write("title", "title", {"heat": f"{100 * unsure:.2g} % of pairs between 0.05 and 0.95"})
-    if picture.wanted("colorbar") and picture.fresh:
-        _colorbar(picture)
+    picture.write_all("xlabel", "row, in the same order", HEAT)
+    picture.write_all("ylabel", f"{shown(n, observations.n_rows)}, by component", HEAT)
+    picture.write_all("title", f"{100 * unsure:.2g} % of pairs between 0.05 and 0.95", HEAT)
+    picture.add_colorbar("heat", *HEAT, label="probability of being together", shrink=0.8)
     picture.legend([*picture.component_entries(K, width=4), *picture.noise_entries(label)])
     return picture.collection
 
@@ -184,18 +161,3 @@ def _filled_contours(da: xr.DataArray, target: Any, *, backend: ModuleType, **pr
     """Draw the same matrix as bands of probability."""
     at = np.arange(da.shape[0])
     return backend.contourf(at, at, da.values, target, **{"levels": np.linspace(0, 1, 11), **properties})
-
-
-def _colorbar(picture: Picture) -> None:
-    if picture.collection.backend != "matplotlib" or not picture.wanted("heat"):
-        return
-    asked = picture.visuals.get("colorbar", {})
-    properties = {
-        "label": "probability of being together",
-        "shrink": 0.8,
-        **(asked if isinstance(asked, Mapping) else {}),
-    }
-    image = picture.collection.get_viz("heat", "heat", {PANEL: "heat"})
-    target = picture.collection.get_target(None, {PANEL: "heat"})
-    bar = picture.collection.get_viz("figure").colorbar(image, ax=target, **properties)
-    picture.collection.viz["colorbar"] = xr.DataArray(np.array(bar, dtype=object))

@@ -10,7 +10,10 @@ from arviz_plots import PlotCollection
 from arviz_plots.visuals import ci_line_y, line_xy, scatter_xy, set_xticks, set_ylim
 
 from bayesgmm.em.families import Part, covariance_family
-from bayesgmm.plots.picture import INK, MARKERS, Picture, open_picture
+from bayesgmm.plots.asked import Asked
+from bayesgmm.plots.panels import MARKERS
+from bayesgmm.plots.picture import INK, Entry, Picture, open_picture
+from bayesgmm.plots.rows import complete
 from bayesgmm.selection.compare import CRITERIA, Comparison
 from bayesgmm.selection.cross_validate import CrossValidation
 
@@ -138,22 +141,18 @@ def plot_compare(
         PANEL,
         criteria,
         1,
-        visual_names=VISUALS,
+        Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs),
+        VISUALS,
+        FOLLOWED,
         panel_size=(6.0, 4.4) if len(criteria) == 1 else (4.6, 4.2),
         n_columns=min(len(criteria), MOST_PANELS_ABREAST),
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={**FOLLOWED, **(aes_by_visuals or {})},
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
         more_aes={
             "color": (FAMILY, families, [color for color, _ in styles]),
             "marker": (FAMILY, families, [marker for _, marker in styles]),
         },
     )
     values, errors = _grid(table, criteria, families, extra)
-    sign = xr.DataArray([-1.0 if name in NAMES else 1.0 for name in criteria], dims=PANEL, coords={PANEL: criteria})
+    sign = picture.lay(criteria, [-1.0 if name in NAMES else 1.0 for name in criteria])
     admissible = values.where(_admissible(table, values) | (sign < 0))
     limits = {
         name: _limits(*(part.sel({PANEL: name}) for part in (admissible, values, errors, sign))) for name in criteria
@@ -161,26 +160,21 @@ def plot_compare(
     smallest = sign * admissible == (sign * admissible).min([FAMILY, COUNT])
     _draw(picture, values, admissible, smallest, errors)
     counts = [int(k) for k in values[COUNT].values]
-    panels = xr.DataArray(np.zeros(len(criteria)), dims=PANEL, coords={PANEL: criteria})
-    step = -(-len(counts) // 12)
-    picture.draw(
-        "xticks", set_xticks, panels, values=counts[::step], labels=[str(k) for k in counts[::step]], store_artist=False
-    )
+    ticks = counts[:: -(-len(counts) // 12)]
+    picture.set_axis("xticks", set_xticks, criteria, values=ticks, labels=[str(k) for k in ticks])
 
     def end_axis(da: xr.DataArray, target: Any, **properties: Any) -> Any:
         return set_ylim(da, target, **{"limits": limits[str(da[PANEL].item())], **properties})
 
-    picture.draw("ylim", end_axis, panels, store_artist=False)
-    picture.write("xlabel", "xlabel", dict.fromkeys(criteria, "number of components K"))
-    picture.write("ylabel", "ylabel", {name: _scale_name(name) for name in criteria})
+    picture.set_axis("ylim", end_axis, criteria)
+    picture.write_all("xlabel", "number of components K", criteria)
+    picture.write("ylabel", {name: _scale_name(name) for name in criteria})
     cut = picture.wanted("ylim")
     titles = {
         name: _title(smallest.sel({PANEL: name}), values.sel({PANEL: name}), limits[name] if cut else (-np.inf, np.inf))
         for name in criteria
     }
-    # plotly alone writes another line break
-    between = "; " if picture.collection.backend == "plotly" else "\n"
-    picture.write("title", "title", {name: between.join(said) for name, said in titles.items()})
+    picture.write("title", {name: picture.line_break.join(said) for name, said in titles.items()})
     aside = bool((values.notnull() & admissible.isnull()).any())
     picture.legend(_entries(picture, families, set_aside=aside, errors=bool(extra)))
     return picture.collection
@@ -295,15 +289,16 @@ def _draw(
             dim=pd.Index(["x", "y_bottom", "y_top"], name="plot_axis"),
             coords="minimal",
         )
-        picture.draw("error", _known(ci_line_y), ends.where(errors.notnull()), width=1.3, alpha=0.7)
+        picture.draw("error", complete(ci_line_y, COUNT), ends.where(errors.notnull()), width=1.3, alpha=0.7)
     picture.draw("line", line_xy, points(admissible), width=1.3, alpha=0.85)
-    picture.draw("fit", _known(scatter_xy), points(admissible), size=area, **picture.only_matplotlib(linewidths=0))
+    no_edge = picture.only_matplotlib(linewidths=0)
+    picture.draw("fit", complete(scatter_xy, COUNT), points(admissible), size=area, **no_edge)
     set_aside = values.where(admissible.isnull())
     if set_aside.notnull().any():
-        picture.draw("set_aside", _known(_hollow), points(set_aside), size=area)
+        picture.draw("set_aside", complete(_hollow, COUNT), points(set_aside), size=area)
     picture.draw(
         "best",
-        _known(scatter_xy),
+        complete(scatter_xy, COUNT),
         points(admissible.where(smallest)),
         size=picture.marker_size(190),
         edgecolor=INK,
@@ -311,15 +306,6 @@ def _draw(
         marker=STAR.get(picture.collection.backend, "*"),
         **picture.only_matplotlib(zorder=4),
     )
-
-
-def _known(visual: Any) -> Any:
-    """Leave out the models that are NaN, and families without any other, before drawing."""
-
-    def draw(da: xr.DataArray, target: Any, **properties: Any) -> Any:
-        return visual(da.dropna(COUNT), target, **properties)
-
-    return draw
 
 
 def _hollow(da: xr.DataArray, target: Any, *, color: Any = INK, **properties: Any) -> Any:
@@ -351,9 +337,7 @@ def _code(name: Any) -> str:
     return covariance_family(str(name)).code
 
 
-def _entries(
-    picture: Picture, families: Sequence[str], *, set_aside: bool, errors: bool
-) -> list[tuple[str, dict[str, Any]]]:
+def _entries(picture: Picture, families: Sequence[str], *, set_aside: bool, errors: bool) -> list[Entry]:
     """Legend: the families in mclust's codes, with scikit-learn's names; then what hollow and star mean."""
     entries = []
     for name in families:

@@ -1,33 +1,22 @@
 """The picture of the components over the data: each posterior draw an ellipse."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import scatter_x, scatter_xy
 from scipy.stats import chi2
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.plots.picture import INK, Picture, complete, open_picture
-from bayesgmm.plots.rows import (
-    check_count,
-    choose_features,
-    component_densities,
-    curve_grid,
-    density_label,
-    known_membership,
-    own_rows,
-    point_style,
-    shown,
-    visible,
-)
-from bayesgmm.posterior.datatree import COMPONENT, DRAW, FEATURE, OBS, MixtureView, posterior_parameters, view
+from bayesgmm.plots.asked import Asked, check_count, choose_features, known_answer, pairs_of
+from bayesgmm.plots.curves import component_densities, curve_grid, density_label, visible
+from bayesgmm.plots.picture import INK, Picture, open_picture
+from bayesgmm.plots.rows import draw_rows, draw_rug, point_style, shown
+from bayesgmm.posterior.datatree import COMPONENT, DRAW, FEATURE, OBS, posterior_parameters, view
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.membership import membership
 
@@ -122,41 +111,41 @@ def plot_components(
     if prob is not None and not 0 < prob < 1:
         raise ValueError(f"`prob` must be strictly between 0 and 1; received {prob!r}.")
     prob = check_ci_prob(prob)
-    known = known_membership(stats, observations.n_rows)
-    names = [mixture.feature_names[j] for j in chosen]
-    pairs = list(combinations(range(len(chosen)), 2))
+    known = known_answer(stats, "membership", observations.n_rows)
+    pairs = pairs_of(mixture, chosen)
+    K, S = mixture.parameters.n_components, mixture.parameters.batch_shape[0]
+    asked = Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs)
     picture = open_picture(
         PAIR if pairs else FEATURE,
-        [f"{names[a]}, {names[b]}" for a, b in pairs] or names,
-        mixture.parameters.n_components,
-        visual_names=ELLIPSES if pairs else CURVES,
+        list(pairs) or [mixture.feature_names[chosen[0]]],
+        K,
+        asked,
+        ELLIPSES if pairs else CURVES,
+        FOLLOWED,
         panel_size=((5.4, 4.2) if len(pairs) == 1 else (3.3, 2.9)) if pairs else (5.6, 3.4),
         n_columns=3,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={
-            **{k: v for k, v in FOLLOWED.items() if k in (ELLIPSES if pairs else CURVES)},
-            **(aes_by_visuals or {}),
-        },
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
     )
     rows = choose_rows(observations)
     drawn = observations.take(rows)
     label = membership(dt, drawn)["label"].values if known is None else known["label"].values[rows]
-    S = mixture.parameters.batch_shape[0]
     n_draws = min(n_draws, S)
     some = mixture.parameters[np.linspace(0, S - 1, n_draws).round().astype(int)]
     em = posterior_parameters(dt, "em").flat() if isinstance(dt, xr.DataTree) and "em" in dt.children else None
-    data = np.asarray(drawn.values, dtype=np.float64)
-    draw = _draw_ellipses if pairs else _draw_curves
-    draw(picture, mixture, chosen, data, label, some, em, prob)
-    what = f"{100 * prob:g} % ellipses" if pairs else "Components"
+    data, axes = np.asarray(drawn.values, dtype=np.float64), picture.feature_labels(mixture, chosen)
+    if pairs:
+        _draw_ellipses(picture, pairs, data, label, some, em, prob)
+        picture.write("xlabel", {name: axes[chosen.index(i)] for name, (i, _) in pairs.items()})
+        picture.write("ylabel", {name: axes[chosen.index(j)] for name, (_, j) in pairs.items()})
+    else:
+        (feature,) = chosen
+        name, points = mixture.feature_names[feature], curve_grid(data[:, feature], 400, mixture.parameters, feature)
+        _draw_curves(picture, name, feature, points, data, label, some, em)
+        picture.write("xlabel", {name: axes[0]})
+        picture.write("ylabel", {name: density_label([mixture.units[feature]])})
     of = f" of {n_draws} posterior draws" if mixture.has_draws else ""
-    picture.head(f"{what}{of}")
+    picture.head(f"{f'{100 * prob:g} % ellipses' if pairs else 'Components'}{of}")
     mark: dict[str, Any] = {} if pairs else {"marker": "|", "area": 50}
-    entries = picture.component_entries(mixture.parameters.n_components, width=2)
+    entries = picture.component_entries(K, width=2)
     if em is not None and picture.wanted("em"):
         entries.append(("EM fit", {"color": INK, "width": 1.4, "linestyle": picture.dashes}))
     entries += picture.noise_entries(label)
@@ -166,101 +155,52 @@ def plot_components(
 
 def _draw_ellipses(
     picture: Picture,
-    mixture: MixtureView,
-    chosen: list[int],
+    pairs: Mapping[str, tuple[int, int]],
     data: np.ndarray,
     label: np.ndarray,
     some: MixtureParameters,
     em: MixtureParameters | None,
     prob: float,
 ) -> None:
-    K = mixture.parameters.n_components
-    pairs = list(combinations(chosen, 2))
-    by_pair = {PAIR: [f"{mixture.feature_names[a]}, {mixture.feature_names[b]}" for a, b in pairs]}
-    by_component = {**by_pair, COMPONENT: np.arange(K), "plot_axis": ["x", "y"]}
-    points = xr.DataArray(
-        np.stack([data[:, pair].T for pair in pairs]),
-        dims=(PAIR, "plot_axis", OBS),
-        coords={**by_pair, "plot_axis": ["x", "y"]},
-    )
+    points = picture.lay(list(pairs), [data[:, pair].T for pair in pairs.values()], "plot_axis", OBS)
     area, alpha = point_style(len(data), 10, 0.7)
-    picture.draw(
-        "points",
-        complete(scatter_xy),
-        points.where(own_rows(label, K)),
-        alpha=alpha,
-        size=picture.marker_size(area),
-        **picture.only_matplotlib(rasterized=len(data) > 1000, linewidths=0),
-    )
-    picture.draw_noise(points, label, alpha=alpha, size=picture.marker_size(2 * area))
-    dims = (PAIR, COMPONENT, DRAW, "plot_axis", "point")
-    outlines = xr.DataArray(np.stack([ellipses(some, pair, prob) for pair in pairs]), dims=dims, coords=by_component)
-    n_draws = outlines.sizes[DRAW]
-    picture.draw(
-        "ellipses",
-        _outlines,
-        outlines,
-        width=0.7 if n_draws > 1 else 2.0,
-        alpha=float(np.clip(10 / n_draws, 0.08, 1.0)),
-        backend=picture.backend,
-    )
-    if em is not None:
-        outlines = xr.DataArray(np.stack([ellipses(em, pair, prob) for pair in pairs]), dims=dims, coords=by_component)
-        picture.draw("em", _outlines, outlines, backend=picture.backend, color=INK, width=1.4, linestyle=picture.dashes)
-    axis = [picture.feature_label(n, u) for n, u in zip(mixture.feature_names, mixture.units, strict=True)]
-    picture.write("xlabel", "xlabel", {p: axis[a] for p, (a, _) in zip(by_pair[PAIR], pairs, strict=True)})
-    picture.write("ylabel", "ylabel", {p: axis[b] for p, (_, b) in zip(by_pair[PAIR], pairs, strict=True)})
+    draw_rows(picture, "points", points, label, area, alpha, n_components=some.n_components)
+
+    def outlines(parameters: MixtureParameters) -> xr.DataArray:
+        every = [ellipses(parameters, pair, prob) for pair in pairs.values()]
+        return picture.lay(list(pairs), every, COMPONENT, DRAW, "plot_axis", "point")
+
+    _draw_outlines(picture, "ellipses", outlines(some), None if em is None else outlines(em))
 
 
 def _draw_curves(
     picture: Picture,
-    mixture: MixtureView,
-    chosen: list[int],
+    name: str,
+    feature: int,
+    points: np.ndarray,
     data: np.ndarray,
     label: np.ndarray,
     some: MixtureParameters,
     em: MixtureParameters | None,
-    prob: float,
 ) -> None:
-    K, (feature,) = mixture.parameters.n_components, chosen
-    name, unit = mixture.feature_names[feature], mixture.units[feature]
-    points = curve_grid(data[:, feature], 400, mixture.parameters, feature)
-    coords = {FEATURE: [name], COMPONENT: np.arange(K)}
-
-    def curves(parameters: MixtureParameters) -> xr.DataArray:
+    def outlines(parameters: MixtureParameters) -> xr.DataArray:
         heights = visible(component_densities(parameters, feature, points)).T  # (K, S, M)
-        both = np.stack(np.broadcast_arrays(points, heights), axis=-2)[None]
-        dims = (FEATURE, COMPONENT, DRAW, "plot_axis", "point")
-        return xr.DataArray(both, dims=dims, coords={**coords, "plot_axis": ["x", "y"]})
+        both = np.stack(np.broadcast_arrays(points, heights), axis=-2)
+        return picture.lay([name], both[None], COMPONENT, DRAW, "plot_axis", "point")
 
-    drawn = curves(some)
-    rug = xr.DataArray(data[:, feature][None], dims=(FEATURE, OBS), coords={FEATURE: [name]})
-    highest = float(drawn.sel(plot_axis="y").max())
-    picture.draw(
-        "rug",
-        complete(scatter_x),
-        rug.where(own_rows(label, K)),
-        y=-0.03 * highest,
-        marker="|",
-        size=picture.marker_size(50),
-        **picture.only_matplotlib(linewidths=0.8, rasterized=len(data) > 1000),
-    )
-    picture.draw_noise(rug, label, function=scatter_x, y=-0.03 * highest, size=picture.marker_size(20))
-    n_draws = drawn.sizes[DRAW]
-    picture.draw(
-        "curves",
-        _outlines,
-        drawn,
-        width=0.7 if n_draws > 1 else 2.0,
-        alpha=float(np.clip(10 / n_draws, 0.08, 1.0)),
-        backend=picture.backend,
-    )
-    if em is not None:
-        picture.draw(
-            "em", _outlines, curves(em), backend=picture.backend, color=INK, width=1.4, linestyle=picture.dashes
-        )
-    picture.write("xlabel", "xlabel", {name: picture.feature_label(name, unit)})
-    picture.write("ylabel", "ylabel", {name: density_label([unit])})
+    drawn = outlines(some)
+    below = -0.03 * float(drawn.sel(plot_axis="y").max())
+    draw_rug(picture, [name], data[:, feature][None], label, some.n_components, at=below)
+    _draw_outlines(picture, "curves", drawn, None if em is None else outlines(em))
+
+
+def _draw_outlines(picture: Picture, name: str, of_draws: xr.DataArray, of_em: xr.DataArray | None) -> None:
+    """Draw the lines of the draws, the fainter the more there are, and that of the EM fit over them."""
+    n_draws, backend = of_draws.sizes[DRAW], {"backend": picture.backend}
+    alpha = float(np.clip(10 / n_draws, 0.08, 1.0))
+    picture.draw(name, _lines, of_draws, **backend, width=0.7 if n_draws > 1 else 2.0, alpha=alpha)
+    if of_em is not None:
+        picture.draw("em", _lines, of_em, **backend, color=INK, width=1.4, linestyle=picture.dashes)
 
 
 def ellipses(parameters: MixtureParameters, pair: Sequence[int], prob: float) -> np.ndarray:
@@ -280,7 +220,7 @@ def ellipses(parameters: MixtureParameters, pair: Sequence[int], prob: float) ->
     return (mean[..., None] + np.linalg.cholesky(covariance) @ circle).swapaxes(0, 1)
 
 
-def _outlines(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> np.ndarray:
+def _lines(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> np.ndarray:
     """Draw separate lines, so that their transparency adds up; the list of them, as one object."""
     lines = da.transpose(..., "plot_axis", "point").values.reshape(-1, 2, da.sizes["point"])
     artists = np.empty((), dtype=object)

@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import fill_between_y, line_xy, scatter_xy
+from arviz_plots.visuals import fill_between_y, line_xy
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.conditioning import regressions
 from bayesgmm.mixture.features import positions
+from bayesgmm.plots.asked import Asked, check_count, choose_features
+from bayesgmm.plots.curves import grid, mean_component_densities
 from bayesgmm.plots.picture import INK, MUTED, open_picture
-from bayesgmm.plots.rows import check_count, choose_features, grid, mean_component_densities, point_style, shown
+from bayesgmm.plots.rows import draw_dots, point_style, shown
 from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS, MixtureView, view
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.conditional_mean import conditional_mean
 
 VISUALS = ("points", "predictive", "band", "mean", "components", "xlabel", "ylabel", "legend")
+FOLLOWED = {"components": ["color"]}
 
 LEAST_SHARE = 0.05
 """A component's own line is drawn where its membership probability, given the one feature, is more than this."""
@@ -108,82 +111,51 @@ def plot_conditional(
     prob = check_ci_prob(ci_prob)
     n_points = check_count("n_points", n_points, least=2)
     panels = [names[j] for j in chosen]
+    P, K = len(panels), mixture.parameters.n_components
     picture = open_picture(
         FEATURE,
         panels,
-        mixture.parameters.n_components,
-        visual_names=VISUALS,
-        panel_size=(5.4, 4.0) if len(chosen) == 1 else (3.9, 3.2),
-        n_columns=1 if len(chosen) == 1 else 2 if len(chosen) in (2, 4) else 3,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={"components": ["color"], **(aes_by_visuals or {})},
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
+        K,
+        Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs),
+        VISUALS,
+        FOLLOWED,
+        panel_size=(5.4, 4.0) if P == 1 else (3.9, 3.2),
+        n_columns=1 if P == 1 else 2 if P in (2, 4) else 3,
     )
     rows = choose_rows(observations)
     data = np.asarray(observations.values[rows], dtype=np.float64)
     x = grid(np.asarray(observations.values[:, x_feature], dtype=np.float64), n_points, margin=0.05)
     some = marginal(dt, [x_feature, *chosen])
-    found = conditional_mean(some, {names[x_feature]: x}, ci_prob=prob).sel({FEATURE: panels})
-    by_feature, xy = {FEATURE: panels}, {"plot_axis": ["x", "y"]}
-    area, alpha = point_style(len(rows), 12, 0.6)
+    predicted = conditional_mean(some, {names[x_feature]: x}, ci_prob=prob).sel({FEATURE: panels})
 
     def along(*variables: str) -> np.ndarray:
-        """(feature, 1 + variables, point)."""
-        return np.stack([np.broadcast_to(x, (len(panels), n_points)), *(found[v].values.T for v in variables)], axis=1)
+        """(panel, 1 + variables, point)."""
+        return np.stack([np.broadcast_to(x, (P, n_points)), *(predicted[v].values.T for v in variables)], axis=1)
 
-    def band(name: str, lower: str, upper: str, **properties: Any) -> None:
-        picture.draw(
-            name,
-            fill_between_y,
-            xr.DataArray(
-                along(lower, upper),
-                dims=(FEATURE, "kwarg", "point"),
-                coords={**by_feature, "kwarg": ["x", "y_bottom", "y_top"]},
-            ),
-            color=INK,
-            **properties,
-        )
+    def band(name: str, of: str, alpha: float) -> None:
+        ends = picture.lay(panels, along(f"{of}_lower", f"{of}_upper"), "kwarg", "point")
+        picture.draw(name, fill_between_y, ends, color=INK, alpha=alpha, **picture.only_matplotlib(linewidth=0))
 
-    band("predictive", "predictive_lower", "predictive_upper", alpha=0.12, **picture.only_matplotlib(linewidth=0))
-    points = np.stack([np.broadcast_to(data[:, x_feature], (len(panels), len(data))), data[:, chosen].T], axis=1)
-    picture.draw(
-        "points",
-        scatter_xy,
-        xr.DataArray(points, dims=(FEATURE, "plot_axis", OBS), coords={**by_feature, **xy}),
-        color=MUTED,
-        alpha=alpha,
-        size=picture.marker_size(area),
-        **picture.only_matplotlib(rasterized=len(rows) > 1000, linewidths=0),
-    )
+    band("predictive", "predictive", 0.12)
+    points = np.stack([np.broadcast_to(data[:, x_feature], (P, len(data))), data[:, chosen].T], axis=1)
+    area, alpha = point_style(len(rows), 12, 0.6)
+    draw_dots(picture, "points", picture.lay(panels, points, "plot_axis", OBS), area, color=MUTED, alpha=alpha)
     if mixture.has_draws:
-        band("band", "mean_lower", "mean_upper", alpha=0.35, **picture.only_matplotlib(linewidth=0))
-    mean = xr.DataArray(along("mean"), dims=(FEATURE, "plot_axis", "point"), coords={**by_feature, **xy})
-    picture.draw("mean", line_xy, mean, color=INK, width=2.8)
-    picture.draw(
-        "components",
-        line_xy,
-        xr.DataArray(
-            component_lines(view(some), x),
-            dims=(FEATURE, COMPONENT, "plot_axis", "point"),
-            coords={**by_feature, COMPONENT: np.arange(mixture.parameters.n_components), **xy},
-        ),
-        width=1.2,
-    )
-    axis = [picture.feature_label(n, u) for n, u in zip(names, mixture.units, strict=True)]
-    picture.write("xlabel", "xlabel", {name: axis[x_feature] for name in panels})
-    picture.write("ylabel", "ylabel", {names[j]: axis[j] for j in chosen})
+        band("band", "mean", 0.35)
+    picture.draw("mean", line_xy, picture.lay(panels, along("mean"), "plot_axis", "point"), color=INK, width=2.8)
+    lines = picture.lay(panels, component_lines(view(some), x), COMPONENT, "plot_axis", "point")
+    picture.draw("components", line_xy, lines, width=1.2)
+    picture.write_all("xlabel", picture.feature_labels(mixture, [x_feature])[0], panels)
+    picture.write("ylabel", dict(zip(panels, picture.feature_labels(mixture, chosen), strict=True)))
     percent = f"{100 * prob:g} %"
-    legend = {
+    entries = {
         "mean": [("expected value", {"color": INK, "width": 2.8})],
         "band": [(f"its {percent} band", {"color": INK, "width": 7, "alpha": 0.35})] * mixture.has_draws,
         "predictive": [(f"{percent} of new values", {"color": INK, "width": 7, "alpha": 0.12})],
-        "components": picture.component_entries(mixture.parameters.n_components, width=1.2),
+        "components": picture.component_entries(K, width=1.2),
         "points": [picture.mark_entry(shown(len(rows), observations.n_rows))],
     }
-    picture.legend([entry for name, entries in legend.items() if picture.wanted(name) for entry in entries])
+    picture.legend(picture.entries_of(entries))
     return picture.collection
 
 

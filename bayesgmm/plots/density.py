@@ -8,11 +8,12 @@ from arviz_plots import PlotCollection
 
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots import density_curves, density_pairs, density_surface
-from bayesgmm.plots.picture import known_keys, open_picture
-from bayesgmm.plots.rows import check_count, choose_features
+from bayesgmm.plots.asked import Asked, check_count, choose_features, known_keys
+from bayesgmm.plots.picture import open_picture
 from bayesgmm.posterior.datatree import FEATURE, view
 from bayesgmm.posterior.intervals import check_ci_prob
 
+FOLLOWED = {"components": ["color"]}
 MOST_PAIRED = 6
 
 
@@ -120,19 +121,8 @@ def plot_density(
     else:
         panel, panels = FEATURE, names
         size, n_columns = ((5.6, 3.4), 1) if len(chosen) == 1 else ((4.0, 2.7), 2 if len(chosen) in (3, 4) else 3)
-    picture = open_picture(
-        panel,
-        panels,
-        mixture.parameters.n_components,
-        visual_names=kind.VISUALS,
-        panel_size=size,
-        n_columns=n_columns,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={"components": ["color"], **(aes_by_visuals or {})} if not surface else aes_by_visuals,
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
-    )
-    kind.draw(picture, dt, mixture, observations, chosen, prob, n_points, stats)
+    asked = Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs)
+    K = mixture.parameters.n_components
+    picture = open_picture(panel, panels, K, asked, kind.VISUALS, FOLLOWED, panel_size=size, n_columns=n_columns)
+    kind.draw(picture, density_curves.Subject(dt, mixture, observations, chosen, prob, n_points, stats))
     return picture.collection

@@ -1,150 +1,68 @@
 """The density of two features: contours over the data, and the width of its band beside them."""
 
-from collections.abc import Mapping, Sequence
-from types import ModuleType
-from typing import Any
-
 import numpy as np
-import xarray as xr
-from arviz_plots.visuals import scatter_xy
 
-from bayesgmm.data.observations import Observations
 from bayesgmm.data.samples import choose_rows
-from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.mixture.noise import NOISE_LABEL
-from bayesgmm.plots.picture import INK, MUTED, Picture, complete
-from bayesgmm.plots.rows import density_label, grid, labels_of_rows, point_style, shown
-from bayesgmm.posterior.datatree import OBS, MixtureView
+from bayesgmm.plots.contours import REGIONS, draw_contours, draw_filled, pack
+from bayesgmm.plots.curves import density_label, grid
+from bayesgmm.plots.density_curves import Subject
+from bayesgmm.plots.picture import INK, Picture
+from bayesgmm.plots.rows import draw_rows, labels_of_rows, point_style, shown
+from bayesgmm.posterior.datatree import OBS
 from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.density import density
 
 VISUALS = ("points", "noise", "contour", "width", "colorbar", "xlabel", "ylabel", "title", "legend")
 STATS = ("regions",)
 QUANTITY = "quantity"
-REGIONS = (0.5, 0.8, 0.95)
+MEAN, WIDTH = "mean", "width"
 
 
-def draw(
-    picture: Picture,
-    dt: "xr.DataTree | GaussianMixture",
-    mixture: MixtureView,
-    observations: Observations,
-    chosen: list[int],
-    prob: float,
-    n_points: int,
-    stats: dict[str, Any],
-) -> None:
-    """Draw the density of two features into the panels "mean" and, for a posterior, "width".
-
-    Parameters are those of `density_curves.draw`.
-    """
+def draw(picture: Picture, subject: Subject) -> None:
+    """Draw the density of two features into the panels "mean" and, for a posterior, "width"."""
+    mixture, observations, chosen = subject.mixture, subject.observations, subject.features
     rows = choose_rows(observations)
     data = np.asarray(observations.values[rows][:, chosen], dtype=np.float64)
-    x, y = (grid(column, n_points) for column in data.T)
+    x, y = (grid(column, subject.n_points) for column in data.T)
     points = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
-    found = density(marginal(dt, chosen), points, ci_prob=prob)
-    mean = found["density"].values.reshape(n_points, n_points)
-    panels = ["mean", "width"] if mixture.has_draws else ["mean"]
-    levels = region_levels(mean, stats.get("regions", REGIONS))
-    surface = ("x", "y")
-    area, alpha = point_style(len(rows), 9, 0.5)
+    heights = density(marginal(subject.dt, chosen), points, ci_prob=subject.prob)
+    panels = [MEAN, WIDTH] if mixture.has_draws else [MEAN]
     if mixture.has_draws:
-        width = (found["density_upper"] - found["density_lower"]).values.reshape(n_points, n_points)
+        width = (heights["density_upper"] - heights["density_lower"]).values
         picture.draw(
             "width",
-            _filled_contours,
-            xr.DataArray(width[None], dims=(QUANTITY, *surface), coords={QUANTITY: ["width"]}),
-            x=x,
-            y=y,
-            levels=_even_levels(float(width.max())),
+            draw_filled,
+            picture.lay([WIDTH], pack(x, y, width)[None], "number"),
             backend=picture.backend,
+            levels=_even_levels(float(width.max())),
             cmap="cividis" if picture.collection.backend == "bokeh" else "BuPu",
             **picture.only_matplotlib(vmin=0, vmax=1.3 * width.max()),
         )
-    label = labels_of_rows(dt, mixture, observations.take(rows))
-    every = xr.DataArray(
-        data.T[None], dims=(QUANTITY, "plot_axis", OBS), coords={QUANTITY: ["mean"], "plot_axis": ["x", "y"]}
-    )
-    picture.draw(
-        "points",
-        complete(scatter_xy),
-        every.where(xr.DataArray(label != NOISE_LABEL, dims=OBS)),
-        color=MUTED,
-        alpha=alpha,
-        size=picture.marker_size(area),
-        **picture.only_matplotlib(rasterized=len(rows) > 1000, linewidths=0),
-    )
-    picture.draw_noise(every, label, alpha=alpha, size=picture.marker_size(2 * area))
+    label = labels_of_rows(subject.dt, mixture, observations.take(rows))
+    every = picture.lay([MEAN], data.T[None], "plot_axis", OBS)
+    draw_rows(picture, "points", every, label, *point_style(len(rows), 9, 0.5))
     picture.draw(
         "contour",
-        _contours,
-        xr.DataArray(
-            np.broadcast_to(mean, (len(panels), *mean.shape)), dims=(QUANTITY, *surface), coords={QUANTITY: panels}
-        ),
-        x=x,
-        y=y,
-        levels=np.array(list(levels)),
-        color=INK,
+        draw_contours,
+        picture.lay(panels, [pack(x, y, heights["density"].values)] * len(panels), "number"),
         backend=picture.backend,
-        names=[f"{100 * share:g} %" for share in levels.values()]
-        if picture.collection.backend == "matplotlib"
-        else None,
+        shares=subject.stats.get("regions", REGIONS),
+        named=picture.collection.backend == "matplotlib",
+        color=INK,
         **picture.only_matplotlib(linewidths=1.0),
     )
-    names, units = ([values[j] for j in chosen] for values in (mixture.feature_names, mixture.units))
-    labels = [picture.feature_label(name, unit) for name, unit in zip(names, units, strict=True)]
-    picture.write("xlabel", "xlabel", dict.fromkeys(panels, labels[0]))
-    picture.write("ylabel", "ylabel", dict.fromkeys(panels, labels[1]))
+    labels = picture.feature_labels(mixture, chosen)
+    picture.write_all("xlabel", labels[0], panels)
+    picture.write_all("ylabel", labels[1], panels)
     which = "posterior mean" if mixture.has_draws else "fitted"
     count = shown(len(rows), observations.n_rows)
-    titles = {"mean": f"{which} density, {count}", "width": f"width of the {100 * prob:g} % band"}
-    picture.write("title", "title", {p: titles[p] for p in panels}, color=INK)
+    titles = {MEAN: f"{which} density, {count}", WIDTH: f"width of the {100 * subject.prob:g} % band"}
+    picture.write("title", {panel: titles[panel] for panel in panels}, color=INK)
     if entries := picture.noise_entries(label):
         picture.legend([picture.mark_entry("row"), *entries])
-    if mixture.has_draws and picture.wanted("width") and picture.wanted("colorbar"):
-        _colorbar(picture, density_label(units).replace("density", "width"))
-
-
-def _filled_contours(da: xr.DataArray, target: Any, *, backend: ModuleType, **properties: Any) -> Any:
-    x, y = properties.pop("x"), properties.pop("y")
-    return backend.contourf(x, y, da.values, target, **properties)
-
-
-def _contours(
-    da: xr.DataArray, target: Any, *, backend: ModuleType, names: Sequence[str] | None, **properties: Any
-) -> Any:
-    """Contour lines, named on the line where names are given."""
-    x, y = properties.pop("x"), properties.pop("y")
-    lines = backend.contour(x, y, da.values, target, **properties)
-    if names is not None:
-        target.clabel(lines, fmt=dict(zip(lines.levels, names, strict=True)), fontsize="x-small")
-    return lines[0] if isinstance(lines, list) else lines
-
-
-def _colorbar(picture: Picture, label: str) -> None:
-    if picture.collection.backend != "matplotlib":
-        return
-    target = picture.collection.get_target(None, {QUANTITY: "width"})
-    figure = picture.collection.get_viz("figure")
-    asked = picture.visuals.get("colorbar", {})
-    properties = {"label": label, **(asked if isinstance(asked, Mapping) else {})}
-    bar = figure.colorbar(picture.collection.get_viz("width", "width", {QUANTITY: "width"}), ax=target, **properties)
-    picture.collection.viz["colorbar"] = xr.DataArray(np.array(bar, dtype=object))
-
-
-def region_levels(mean: np.ndarray, regions: Sequence[float]) -> dict[float, float]:
-    """Find the densities above which the grid holds each share of its total (highest-density regions).
-
-    Returns
-    -------
-    dict
-        {density: share}, densities increasing; shares that one point of the grid holds together are kept once.
-    """
-    if not all(0 < share < 1 for share in regions):
-        raise ValueError(f'stats["regions"] must be shares strictly between 0 and 1; received {regions!r}.')
-    ordered = np.sort(mean, axis=None)[::-1]
-    held = np.cumsum(ordered) / ordered.sum()
-    return {float(ordered[np.searchsorted(held, share)]): share for share in sorted(regions, reverse=True)}
+    if mixture.has_draws:
+        per_unit = density_label([mixture.units[j] for j in chosen])
+        picture.add_colorbar("width", WIDTH, label=per_unit.replace("density", "width"))
 
 
 def _even_levels(highest: float) -> np.ndarray:

@@ -1,25 +1,26 @@
 """The picture of generated data over the real: each feature's histogram, and pairs of features."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import fill_between_y, line_xy, scatter_xy
+from arviz_plots.visuals import fill_between_y, line_xy
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.density_curves import _n_bins
-from bayesgmm.plots.picture import INK, MUTED, complete, open_picture
-from bayesgmm.plots.rows import check_count, choose_features, density_label, own_rows, point_style, shown
+from bayesgmm.plots.asked import Asked, check_count, choose_features, pairs_of
+from bayesgmm.plots.curves import density_label, n_bins
+from bayesgmm.plots.picture import INK, MUTED, Entry, Picture, open_picture
+from bayesgmm.plots.rows import draw_dots, draw_rows, point_style, shown
 from bayesgmm.posterior.datatree import OBS, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.generate import generate
 
 VISUALS = ("histogram", "band", "mean", "real", "generated", "noise", "xlabel", "ylabel", "legend")
+FOLLOWED = {"generated": ["color", "marker"]}
 PANEL = "panel"
 MOST_FEATURES = 4
 MOST_GENERATED = 5_000_000
@@ -105,92 +106,71 @@ def plot_generated(
     prob = check_ci_prob(ci_prob)
     n_datasets = check_count("n_datasets", n_datasets, least=2)
     names = [mixture.feature_names[j] for j in chosen]
-    pairs = list(combinations(range(len(chosen)), 2))
-    pair_names = [f"{names[a]}, {names[b]}" for a, b in pairs]
+    pairs = pairs_of(mixture, chosen)
     K, N = mixture.parameters.n_components, observations.n_rows
     picture = open_picture(
         PANEL,
-        [*names, *pair_names],
+        [*names, *pairs],
         K,
-        visual_names=VISUALS,
+        Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs),
+        VISUALS,
+        FOLLOWED,
         panel_size=(5.6, 3.4) if len(names) == 1 else (3.5, 3.0),
         n_columns={1: 1, 2: 3, 3: 3}.get(len(names), 4),
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={"generated": ["color", "marker"], **(aes_by_visuals or {})},
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
     )
-    some = marginal(dt, chosen)
     n_datasets = max(2, min(n_datasets, MOST_GENERATED // (N * len(chosen))))
+    some = marginal(dt, chosen)
     made = generate(some, N, n_datasets=n_datasets, random_seed=random_seed)["posterior_predictive"].to_dataset()
-    x = made["x"].values[0]
-    by_feature = {PANEL: names}
-    bars, bands, means = [], [], []
-    for j, feature in enumerate(chosen):
-        real = np.asarray(observations.values[:, feature], dtype=np.float64)
-        edges = np.histogram_bin_edges(np.concatenate([real, _inner(x[:, :, j])]), _n_bins(N))
-        width = edges[1] - edges[0]
-        heights = np.stack([np.histogram(one, edges)[0] for one in x[:, :, j]]) / (N * width)
-        # each end of a bar has the bar's height: a band of steps
-        at = np.repeat(edges, 2)[1:-1]
-        bars.append([at, np.repeat(np.histogram(real, edges)[0] / (N * width), 2)])
-        bands.append([at, *(np.repeat(end, 2) for end in interval(heights, prob))])
-        means.append([at, np.repeat(heights.mean(axis=0), 2)])
-    picture.draw(
-        "band",
-        fill_between_y,
-        xr.DataArray(
-            np.array(bands),
-            dims=(PANEL, "kwarg", "point"),
-            coords={**by_feature, "kwarg": ["x", "y_bottom", "y_top"]},
-        ),
-        color=MUTED,
-        alpha=0.3,
-        **picture.only_matplotlib(linewidth=0),
-    )
-    xy = {"plot_axis": ["x", "y"]}
-
-    def steps(name: str, lines: list[Any], **properties: Any) -> None:
-        da = xr.DataArray(np.array(lines), dims=(PANEL, "plot_axis", "point"), coords={**by_feature, **xy})
-        picture.draw(name, line_xy, da, **properties)
-
-    steps("mean", means, color=MUTED, width=1.2, linestyle=picture.dashes)
-    steps("histogram", bars, color=INK, width=1.8)
-    rows = choose_rows(observations)
-    if pairs:
-        by_pair = {PANEL: pair_names, **xy}
-        dims = (PANEL, "plot_axis", OBS)
-        data = np.asarray(observations.values[rows][:, chosen], dtype=np.float64)
-        area, alpha = point_style(len(rows), 9, 0.7)
-        point = {"size": picture.marker_size(area), **picture.only_matplotlib(linewidths=0)}
-        drawn = xr.DataArray(np.stack([data[:, pair].T for pair in pairs]), dims=dims, coords=by_pair)
-        picture.draw("real", scatter_xy, drawn, color=MUTED, alpha=0.8 * alpha, **point)
-        one, label = x[0][rows], made["component_label"].values[0, 0][rows]
-        drawn = xr.DataArray(np.stack([one[:, pair].T for pair in pairs]), dims=dims, coords=by_pair)
-        picture.draw("generated", complete(scatter_xy), drawn.where(own_rows(label, K)), alpha=alpha, **point)
-        picture.draw_noise(drawn, label, alpha=alpha, size=picture.marker_size(2 * area))
-    axis = [picture.feature_label(mixture.feature_names[j], mixture.units[j]) for j in chosen]
-    labels = [density_label([mixture.units[j]]) for j in chosen]
-    picture.write(
-        "xlabel", "xlabel", dict(zip([*names, *pair_names], [*axis, *(axis[a] for a, _ in pairs)], strict=True))
-    )
-    picture.write(
-        "ylabel", "ylabel", dict(zip([*names, *pair_names], [*labels, *(axis[b] for _, b in pairs)], strict=True))
-    )
-    legend = {
+    real, generated = np.asarray(observations.values[:, chosen], dtype=np.float64), made["x"].values[0]
+    _draw_histograms(picture, names, real, generated, prob)
+    mean_line = {"color": MUTED, "width": 1.2, "linestyle": picture.dashes}
+    entries: dict[str, list[Entry]] = {
         "histogram": [(f"{N} real rows", {"color": INK, "width": 1.8})],
-        "mean": [(f"mean of {n_datasets} generated sets", {"color": MUTED, "width": 1.2, "linestyle": picture.dashes})],
+        "mean": [(f"mean of {n_datasets} generated sets", mean_line)],
         "band": [(f"{100 * prob:g} % of them", {"color": MUTED, "width": 7, "alpha": 0.3})],
     }
     if pairs:
-        legend["real"] = [picture.mark_entry(f"real, {shown(len(rows), N)}")]
-        of = [(f"generated, {text}", style) for text, style in picture.component_entries(K, width=3)]
-        legend["generated"] = of
-        legend["noise"] = [(f"generated, {text}", style) for text, style in picture.noise_entries(label)]
-    picture.legend([entry for name, entries in legend.items() if picture.wanted(name) for entry in entries])
+        rows, columns = choose_rows(observations), [(chosen.index(i), chosen.index(j)) for i, j in pairs.values()]
+        label = made["component_label"].values[0, 0][rows]
+        area, alpha = point_style(len(rows), 9, 0.7)
+        of_real, of_one = (
+            picture.lay(list(pairs), [values[rows][:, pair].T for pair in columns], "plot_axis", OBS)
+            for values in (real, generated[0])
+        )
+        draw_dots(picture, "real", of_real, area, color=MUTED, alpha=0.8 * alpha)
+        draw_rows(picture, "generated", of_one, label, area, alpha, n_components=K)
+        entries["real"] = [picture.mark_entry(f"real, {shown(len(rows), N)}")]
+        entries["generated"] = [(f"generated, {text}", of) for text, of in picture.component_entries(K, width=3)]
+        entries["noise"] = [(f"generated, {text}", of) for text, of in picture.noise_entries(label)]
+    axis = dict(zip(chosen, picture.feature_labels(mixture, chosen), strict=True))
+    heights = {name: density_label([mixture.units[j]]) for name, j in zip(names, chosen, strict=True)}
+    picture.write("xlabel", dict(zip(names, axis.values(), strict=True)) | {p: axis[i] for p, (i, _) in pairs.items()})
+    picture.write("ylabel", heights | {p: axis[j] for p, (_, j) in pairs.items()})
+    picture.legend(picture.entries_of(entries))
     return picture.collection
+
+
+def _draw_histograms(
+    picture: Picture, names: Sequence[str], real: np.ndarray, generated: np.ndarray, prob: float
+) -> None:
+    """Outline of the histogram of each real column, (N, D), over those of datasets (S, N, D): mean and interval."""
+    N = len(real)
+    bars, bands, means = [], [], []
+    for j in range(len(names)):
+        edges = np.histogram_bin_edges(np.concatenate([real[:, j], _inner(generated[:, :, j])]), n_bins(N))
+        width = edges[1] - edges[0]
+        heights = np.stack([np.histogram(one, edges)[0] for one in generated[:, :, j]]) / (N * width)
+        # each end of a bar has the bar's height: a band of steps
+        at = np.repeat(edges, 2)[1:-1]
+        bars.append([at, np.repeat(np.histogram(real[:, j], edges)[0] / (N * width), 2)])
+        bands.append([at, *(np.repeat(end, 2) for end in interval(heights, prob))])
+        means.append([at, np.repeat(heights.mean(axis=0), 2)])
+    no_edge = picture.only_matplotlib(linewidth=0)
+    band = picture.lay(names, bands, "kwarg", "point")
+    picture.draw("band", fill_between_y, band, color=MUTED, alpha=0.3, **no_edge)
+    mean = picture.lay(names, means, "plot_axis", "point")
+    picture.draw("mean", line_xy, mean, color=MUTED, width=1.2, linestyle=picture.dashes)
+    picture.draw("histogram", line_xy, picture.lay(names, bars, "plot_axis", "point"), color=INK, width=1.8)
 
 
 def _inner(values: np.ndarray) -> np.ndarray:

@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import ci_line_y, fill_between_y, hline, line_xy, scatter_x, scatter_xy, set_xticks, set_ylim
+from arviz_plots.visuals import ci_line_y, fill_between_y, hline, line_xy, set_xticks, set_ylim
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import MUTED, PALE, Picture, complete, open_picture
-from bayesgmm.plots.rows import choose_features, curve_grid, known_membership, own_rows, shown
-from bayesgmm.posterior.datatree import COMPONENT, OBS, MixtureView, view
+from bayesgmm.plots.asked import Asked, known_answer, map_features
+from bayesgmm.plots.curves import curve_grid
+from bayesgmm.plots.picture import MUTED, PALE, Entry, Picture, open_picture
+from bayesgmm.plots.rows import complete, draw_dots, draw_noise, draw_rug, own_rows, shown
+from bayesgmm.posterior.datatree import COMPONENT, OBS, view
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.membership import membership
 
 RANKS = ("probability", "interval", "half", "xticks", "ylim", "xlabel", "ylabel", "title", "legend")
 OF_NOISE = ("noise_probability", "noise_interval")
-MAP = (*RANKS, *OF_NOISE, "map", "noise")
-CURVE = (*RANKS, *OF_NOISE, "curve", "curve_band", "rug", "noise_curve", "noise_rug")
+ON_MAP = (*RANKS, *OF_NOISE, "map", "noise")
+ALONG_CURVE = (*RANKS, *OF_NOISE, "curve", "curve_band", "rug", "noise_curve", "noise_rug")
 FOLLOWED = {
     "probability": ["color", "marker"],
     "interval": ["color"],
@@ -30,6 +32,9 @@ FOLLOWED = {
     "noise": ["size"],
 }
 PANEL, CERTAINTY = "panel", "certainty"
+RANK, MAP, CURVE = "rank", "map", "curve"
+"""Panels: the first, and one of the two others beside it."""
+
 MOST_RANKS = 300
 
 CLASSES = (0.0, 0.5, 0.7, 0.9, 0.99)
@@ -115,183 +120,125 @@ def plot_membership(
     """
     mixture = view(dt)
     K, one = mixture.parameters.n_components, len(mixture.feature_names) == 1
-    chosen = choose_features(mixture, features, most=2)
-    if len(chosen) != (1 if one else 2):
-        raise ValueError(
-            f"`features` is {features!r}; the map has two axes: give two of {list(mixture.feature_names)}."
-        )
+    chosen = map_features(mixture, features)
     observations = mixture.observe(X)
     prob = check_ci_prob(ci_prob)
-    found = known_membership(stats, observations.n_rows)
+    memberships = known_answer(stats, "membership", observations.n_rows)
     rows = choose_rows(observations)
     areas = [area * min(1.0, 1000 / len(rows)) for area in AREAS]
-    names = CURVE if one else MAP
+    asked = Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs)
+    right = CURVE if one else MAP
     picture = open_picture(
         PANEL,
-        ["rank", "curve" if one else "map"],
+        [RANK, right],
         K,
-        visual_names=names,
+        asked,
+        ALONG_CURVE if one else ON_MAP,
+        FOLLOWED,
         panel_size=(4.6, 3.6),
         n_columns=2,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={**{k: v for k, v in FOLLOWED.items() if k in names}, **(aes_by_visuals or {})},
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
         more_aes={"size": (CERTAINTY, range(len(CLASSES)), areas)},
     )
-    found = membership(dt, observations, ci_prob=prob) if found is None else found
-    prob = float(found.attrs.get("ci_prob", prob))
-    values = np.asarray(observations.values[rows], dtype=np.float64)
-    _draw_ranks(picture, found)
+    if memberships is None:
+        memberships = membership(dt, observations, ci_prob=prob)
+    prob = float(memberships.attrs.get("ci_prob", prob))
+    drawn, values = memberships.isel({OBS: rows}), np.asarray(observations.values[rows], dtype=np.float64)
+    _draw_ranks(picture, memberships)
     if one:
-        _draw_curve(picture, dt, mixture, values[:, 0], found["label"].values[rows], prob)
+        x = curve_grid(values[:, 0], 300, mixture.parameters, 0)
+        _draw_curve(picture, x, membership(dt, x[:, None], ci_prob=prob))
+        draw_rug(picture, [CURVE], values.T, drawn["label"].values, K, at=-0.05, noise="noise_rug")
     else:
-        _draw_map(picture, values[:, chosen], found.isel({OBS: rows}))
+        _draw_map(picture, values[:, chosen], drawn)
 
-    axes = [picture.feature_label(mixture.feature_names[j], mixture.units[j]) for j in chosen]
-    right = "curve" if one else "map"
-    picture.write("xlabel", "xlabel", {"rank": "rank of the row, the least certain first", right: axes[0]})
-    picture.write(
-        "ylabel", "ylabel", {"rank": "probability of its component", right: "probability" if one else axes[1]}
-    )
-    uncertain = int((_largest(found) < CLASSES[-1]).sum())
+    axes = picture.feature_labels(mixture, chosen)
+    picture.write("xlabel", {RANK: "rank of the row, the least certain first", right: axes[0]})
+    picture.write("ylabel", {RANK: "probability of its component", right: "probability" if one else axes[1]})
+    uncertain = int((_largest(memberships) < CLASSES[-1]).sum())
     interval = f", {100 * prob:g} % intervals" if mixture.has_draws else ""
     left = f"{uncertain} of {observations.n_rows} rows below {CLASSES[-1]:g}{interval}"
     count = shown(len(rows), observations.n_rows)
     curves = f"mean and {100 * prob:g} % band" if mixture.has_draws else "along the feature"
-    picture.write("title", "title", {"rank": left, right: curves if one else f"{count}: larger is less certain"})
-    more = [picture.mark_entry(count, marker="|", area=50)] if one else _size_entries(picture, found, areas)
-    noise = picture.noise_entries(found["label"].values)
+    picture.write("title", {RANK: left, right: curves if one else f"{count}: larger is less certain"})
+    more = [picture.mark_entry(count, marker="|", area=50)] if one else _size_entries(picture, memberships, areas)
+    noise = picture.noise_entries(memberships["label"].values)
     picture.legend([*picture.component_entries(K, width=2), *noise, *more])
     return picture.collection
 
 
-def _with_noise(found: xr.Dataset, name: str) -> np.ndarray:
+def _with_noise(memberships: xr.Dataset, name: str) -> np.ndarray:
     """Probabilities of rows, (N, K), and where the mixture has noise, (N, K + 1), noise last."""
-    of_noise = [found[f"noise_{name}"].values[:, None]] if f"noise_{name}" in found else []
-    return np.concatenate([found[name].values, *of_noise], axis=1)
+    of_noise = [memberships[f"noise_{name}"].values[:, None]] if f"noise_{name}" in memberships else []
+    return np.concatenate([memberships[name].values, *of_noise], axis=1)
 
 
-def _largest(found: xr.Dataset) -> np.ndarray:
+def _largest(memberships: xr.Dataset) -> np.ndarray:
     """Probability of the most probable component of each row, or of noise, (N,)."""
-    return _with_noise(found, "probability").max(axis=1)
+    return _with_noise(memberships, "probability").max(axis=1)
 
 
-def _draw_ranks(picture: Picture, found: xr.Dataset) -> None:
+def _draw_ranks(picture: Picture, memberships: xr.Dataset) -> None:
     """Rows by increasing probability of their own component."""
-    K = found.sizes[COMPONENT]
-    label = found["label"].values
+    label = memberships["label"].values
     N = len(label)
-    names = [n for n in ("probability", "probability_lower", "probability_upper") if n in found]
+    names = [n for n in ("probability", "probability_lower", "probability_upper") if n in memberships]
     # label -1 is the last column, of noise
-    own = {name: _with_noise(found, name)[np.arange(N), label] for name in names}
+    own = {name: _with_noise(memberships, name)[np.arange(N), label] for name in names}
     order = np.argsort(own["probability"], kind="stable")
     ranks = np.arange(N) if N <= MOST_RANKS else np.unique(np.geomspace(1, N, MOST_RANKS).round().astype(int)) - 1
     kept = order[ranks]
     columns = {"x": np.log10(ranks + 1), "y": own["probability"][kept]}
     if "probability_lower" in own:
         columns |= {"y_bottom": own["probability_lower"][kept], "y_top": own["probability_upper"][kept]}
-    data = xr.DataArray(
-        np.stack(list(columns.values()))[None],
-        dims=(PANEL, "plot_axis", OBS),
-        coords={PANEL: ["rank"], "plot_axis": list(columns)},
-    )
-    every, data = data, data.where(own_rows(label[kept], K))
-    half = xr.DataArray([0.5], dims=PANEL, coords={PANEL: ["rank"]})
-    picture.draw("half", hline, half, color=PALE, width=1.0, linestyle=picture.dashes)
+    every = picture.lay([RANK], [list(columns.values())], "plot_axis", OBS, plot_axis=list(columns))
+    of_components = every.where(own_rows(label[kept], memberships.sizes[COMPONENT]))
+    picture.draw("half", hline, picture.lay([RANK], [0.5]), color=PALE, width=1.0, linestyle=picture.dashes)
     if "y_bottom" in columns:
-        picture.draw("interval", complete(ci_line_y), data, width=1.0, alpha=0.5)
-        line: dict[str, Any] = {"name": "noise_interval", "width": 1.0, "alpha": 0.5}
-        picture.draw_noise(every, label[kept], function=ci_line_y, **line)
-    picture.draw(
-        "probability",
-        complete(scatter_xy),
-        data,
-        size=picture.marker_size(12),
-        **picture.only_matplotlib(linewidths=0, zorder=3),
-    )
-    picture.draw_noise(every, label[kept], name="noise_probability", size=picture.marker_size(16))
-    picture.draw("ylim", set_ylim, xr.zeros_like(half), limits=(-0.03, 1.03), store_artist=False)
+        line: dict[str, Any] = {"width": 1.0, "alpha": 0.5}
+        picture.draw("interval", complete(ci_line_y), of_components, **line)
+        draw_noise(picture, every, label[kept], name="noise_interval", function=ci_line_y, **line)
+    draw_dots(picture, "probability", of_components, 12, **picture.only_matplotlib(zorder=3))
+    draw_noise(picture, every, label[kept], name="noise_probability", area=16)
+    picture.set_axis("ylim", set_ylim, [RANK], limits=(-0.03, 1.03))
     steps = (1, 2, 5) if N <= 500 else (1,)
     ticks = [step * 10**power for power in range(9) for step in steps if step * 10**power <= N]
-    picture.draw("xticks", set_xticks, half, values=np.log10(ticks), labels=[str(t) for t in ticks], store_artist=False)
+    picture.set_axis("xticks", set_xticks, [RANK], values=np.log10(ticks), labels=[str(tick) for tick in ticks])
 
 
-def _draw_map(picture: Picture, values: np.ndarray, found: xr.Dataset) -> None:
+def _draw_map(picture: Picture, values: np.ndarray, memberships: xr.Dataset) -> None:
     """Rows at their place, the larger the less certain; the certain ones underneath."""
-    label = found["label"].values
-    certainty = np.searchsorted(CLASSES, _largest(found), side="right") - 1
+    label = memberships["label"].values
+    certainty = np.searchsorted(CLASSES, _largest(memberships), side="right") - 1
     classes = np.arange(len(CLASSES))
-    points = xr.DataArray(
-        values.T[None], dims=(PANEL, "plot_axis", OBS), coords={PANEL: ["map"], "plot_axis": ["x", "y"]}
-    )
     same = xr.DataArray(certainty == classes[:, None], dims=(CERTAINTY, OBS), coords={CERTAINTY: classes})
-    every = points.where(same)
-    data = every.where(own_rows(label, found.sizes[COMPONENT]))
-    picture.draw(
-        "map",
-        complete(scatter_xy),
-        data.isel({CERTAINTY: slice(None, None, -1)}),
-        alpha=0.6,
-        **picture.only_matplotlib(rasterized=len(values) > 1000, linewidths=0),
-    )
-    picture.draw_noise(every.isel({CERTAINTY: slice(None, None, -1)}), label)
+    points = picture.lay([MAP], values.T[None], "plot_axis", OBS).where(same).isel({CERTAINTY: slice(None, None, -1)})
+    draw_dots(picture, "map", points.where(own_rows(label, memberships.sizes[COMPONENT])), alpha=0.6)
+    draw_noise(picture, points, label)
 
 
-def _draw_curve(
-    picture: Picture,
-    dt: "xr.DataTree | GaussianMixture",
-    mixture: MixtureView,
-    values: np.ndarray,
-    label: np.ndarray,
-    prob: float,
-) -> None:
+def _draw_curve(picture: Picture, x: np.ndarray, along: xr.Dataset) -> None:
     """Membership probabilities along the one feature."""
-    points = curve_grid(values, 300, mixture.parameters, 0)
-    along = membership(dt, points[:, None], ci_prob=prob)
     K = along.sizes[COMPONENT]
-    coords = {PANEL: ["curve"], COMPONENT: np.arange(K)}
 
-    def layers(dim: str, names: Mapping[str, str]) -> xr.DataArray:
-        columns = [np.broadcast_to(points, (K, len(points))), *(along[name].values.T for name in names.values())]
-        return xr.DataArray(
-            np.stack(columns, axis=1)[None],
-            dims=(PANEL, COMPONENT, dim, "point"),
-            coords={**coords, dim: ["x", *names]},
-        )
+    def layers(part: str, *names: str) -> xr.DataArray:
+        columns = [np.broadcast_to(x, (K, len(x))), *(along[name].values.T for name in names)]
+        return picture.lay([CURVE], np.stack(columns, axis=1)[None], COMPONENT, part, "point")
 
-    if mixture.has_draws:
-        band = layers("kwarg", {"y_bottom": "probability_lower", "y_top": "probability_upper"})
+    if "probability_lower" in along:
+        band = layers("kwarg", "probability_lower", "probability_upper")
         picture.draw("curve_band", fill_between_y, band, alpha=min(0.25, 0.75 / K))
-    picture.draw("curve", line_xy, layers("plot_axis", {"y": "probability"}), width=1.6)
+    picture.draw("curve", line_xy, layers("plot_axis", "probability"), width=1.6)
     if "noise_probability" in along:
-        noise = xr.DataArray(
-            np.stack([points, along["noise_probability"].values])[None],
-            dims=(PANEL, "plot_axis", "point"),
-            coords={PANEL: ["curve"], "plot_axis": ["x", "y"]},
-        )
+        noise = picture.lay([CURVE], [[x, along["noise_probability"].values]], "plot_axis", "point")
         picture.draw("noise_curve", line_xy, noise, color=MUTED, width=1.6)
-    rug = xr.DataArray(values[None], dims=(PANEL, OBS), coords={PANEL: ["curve"]})
-    picture.draw(
-        "rug",
-        complete(scatter_x),
-        rug.where(own_rows(label, K)),
-        y=-0.05,
-        marker="|",
-        size=picture.marker_size(50),
-        **picture.only_matplotlib(linewidths=0.8, rasterized=len(values) > 1000),
-    )
-    picture.draw_noise(rug, label, name="noise_rug", function=scatter_x, y=-0.05, size=picture.marker_size(20))
 
 
-def _size_entries(picture: Picture, found: xr.Dataset, areas: Sequence[float]) -> list[tuple[str, dict[str, Any]]]:
+def _size_entries(picture: Picture, memberships: xr.Dataset, areas: Sequence[float]) -> list[Entry]:
     """Say what the sizes on the map mean; the other backends' legends know lines only."""
     if picture.collection.backend != "matplotlib":
         return []
-    largest = _largest(found)
-    entries: list[tuple[str, dict[str, Any]]] = []
+    largest = _largest(memberships)
+    entries: list[Entry] = []
     for low, high, area in zip(CLASSES, [*CLASSES[1:], 1.0], areas, strict=True):
         if ((largest >= low) & (largest <= high)).any():
             text = f"{low:g} to {high:g}" if entries else f"probability {low:g} to {high:g}"

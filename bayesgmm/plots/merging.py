@@ -10,13 +10,15 @@ from arviz_plots import PlotCollection
 from arviz_plots.visuals import line_xy, scatter_xy, set_xlim, set_xticks, set_ylim, vline
 
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import COMPONENT_COLORS, INK, MUTED, PALE, known_keys, open_picture
+from bayesgmm.plots.asked import Asked, known_answer
+from bayesgmm.plots.panels import COMPONENT_COLORS
+from bayesgmm.plots.picture import INK, MUTED, PALE, open_picture
 from bayesgmm.posterior.datatree import OBS
 from bayesgmm.questions.merge import N_CLUSTERS, merge
 
 VISUALS = ("line", "step", "lines_fitted", "suggested", "name", "xlim", "ylim", "xticks", "xlabel", "ylabel", "title")
 PANEL = "against"
-PANELS = ("number", "rows")
+NUMBER, ROWS = PANELS = ("number", "rows")
 
 
 def plot_merging(
@@ -78,63 +80,39 @@ def plot_merging(
     >>> sorted(pc.viz.children)
     ['line', 'lines_fitted', 'name', 'step', 'suggested', 'title', 'xlabel', 'ylabel']
     """
-    found = known_keys("stats", stats, ["merging"]).get("merging")
-    found = merge(dt, X, memberships=False) if found is None else found
-    picture = open_picture(
-        PANEL,
-        PANELS,
-        1,
-        visual_names=VISUALS,
-        panel_size=(4.4, 3.6),
-        n_columns=2,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals=aes_by_visuals,
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
-    )
-    counts = found[N_CLUSTERS].values
-    entropy = found["entropy"].values
-    across = {"number": counts.astype(np.float64), "rows": found["n_merged_so_far"].values.astype(np.float64)}
-    suggested = {"number": found.attrs["suggested"], "rows": found.attrs["suggested_per_row"]}
-    coords = {PANEL: list(PANELS), "plot_axis": ["x", "y"]}
-    points = xr.DataArray(
-        np.stack([[x, entropy] for x in across.values()]), dims=(PANEL, "plot_axis", OBS), coords=coords
-    )
+    known = known_answer(stats, "merging")
+    merged = merge(dt, X, memberships=False) if known is None else known
+    asked = Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs)
+    picture = open_picture(PANEL, PANELS, 1, asked, VISUALS, {}, panel_size=(4.4, 3.6), n_columns=2)
+    counts = merged[N_CLUSTERS].values
+    entropy = merged["entropy"].values
+    across = {NUMBER: counts.astype(np.float64), ROWS: merged["n_merged_so_far"].values.astype(np.float64)}
+    suggested = {NUMBER: merged.attrs["suggested"], ROWS: merged.attrs["suggested_per_row"]}
+    points = picture.lay(PANELS, [[x, entropy] for x in across.values()], "plot_axis", OBS)
     if len(counts) > 2:
-        fits = [_two_lines(x, entropy, int(np.flatnonzero(counts == suggested[name])[0])) for name, x in across.items()]
+        bends = {panel: int(np.flatnonzero(counts == suggested[panel])[0]) for panel in PANELS}
         # one after the other, NaN between them
-        fitted = xr.DataArray(np.stack(fits), dims=(PANEL, "plot_axis", OBS), coords=coords)
-        picture.draw("lines_fitted", line_xy, fitted, color=MUTED, width=1.0, linestyle=picture.dashes)
-        at = [float(across[name][counts == suggested[name]][0]) for name in PANELS]
-        bend = xr.DataArray(at, dims=PANEL, coords={PANEL: list(PANELS)})
-        picture.draw("suggested", vline, bend, color=PALE, width=3.0, alpha=0.7)
+        fitted = [_two_lines(across[panel], entropy, bends[panel]) for panel in PANELS]
+        lines = picture.lay(PANELS, fitted, "plot_axis", OBS)
+        picture.draw("lines_fitted", line_xy, lines, color=MUTED, width=1.0, linestyle=picture.dashes)
+        at = picture.lay(PANELS, [across[panel][bends[panel]] for panel in PANELS])
+        picture.draw("suggested", vline, at, color=PALE, width=3.0, alpha=0.7)
     picture.draw("line", line_xy, points, color=COMPONENT_COLORS[0], width=1.4)
     picture.draw("step", scatter_xy, points, color=COMPONENT_COLORS[0], size=picture.marker_size(30))
-    names = _names(found)
-    if names:
-        picture.draw(
-            "name", _write, points, backend=picture.backend, names=names, **picture.only_matplotlib(fontsize="small")
-        )
-    for panel in PANELS:
-        width = max(float(np.ptp(across[panel])), 1.0)
-        limits = (
-            across[panel].min() - (0.15 if panel == "number" else 0.05) * width,
-            across[panel].max() + 0.1 * width,
-        )
-        one = xr.DataArray(np.zeros(1), dims=PANEL, coords={PANEL: [panel]})
-        picture.draw("xlim", set_xlim, one, limits=limits, store_artist=False)
+    if names := _names(merged):
+        small = picture.only_matplotlib(fontsize="small")
+        picture.draw("name", _write, points, backend=picture.backend, names=names, **small)
+    for panel, beyond in ((NUMBER, 0.15), (ROWS, 0.05)):
+        x, width = across[panel], max(float(np.ptp(across[panel])), 1.0)
+        picture.set_axis("xlim", set_xlim, [panel], limits=(x.min() - beyond * width, x.max() + 0.1 * width))
     height = max(float(np.ptp(entropy)), 1e-9)
-    both = xr.DataArray(np.zeros(2), dims=PANEL, coords={PANEL: list(PANELS)})
     limits = (entropy.min() - 0.15 * height, entropy.max() + 0.1 * height)
-    picture.draw("ylim", set_ylim, both, limits=limits, store_artist=False)
-    panels = xr.DataArray(np.zeros(1), dims=PANEL, coords={PANEL: ["number"]})
-    picture.draw("xticks", set_xticks, panels, values=counts, labels=[str(c) for c in counts], store_artist=False)
-    picture.write("xlabel", "xlabel", {"number": "number of clusters", "rows": "rows in merged clusters, summed"})
-    picture.write("ylabel", "ylabel", dict.fromkeys(PANELS, "entropy of the memberships [nat]"))
-    said = {name: f"bends at {number} clusters" if len(counts) > 2 else "" for name, number in suggested.items()}
-    picture.write("title", "title", said)
+    picture.set_axis("ylim", set_ylim, PANELS, limits=limits)
+    picture.set_axis("xticks", set_xticks, [NUMBER], values=counts, labels=[str(count) for count in counts])
+    picture.write("xlabel", {NUMBER: "number of clusters", ROWS: "rows in merged clusters, summed"})
+    picture.write_all("ylabel", "entropy of the memberships [nat]", PANELS)
+    said = {panel: f"bends at {number} clusters" if len(counts) > 2 else "" for panel, number in suggested.items()}
+    picture.write("title", said)
     return picture.collection
 
 
@@ -171,12 +149,12 @@ def _two_lines(x: np.ndarray, y: np.ndarray, at: int) -> np.ndarray:
     return np.concatenate([parts[0], np.full((2, 1), np.nan), parts[1]], axis=1)
 
 
-def _names(found: xr.Dataset) -> dict[int, str]:
+def _names(merged: xr.Dataset) -> dict[int, str]:
     """Components joined at each merge, by its position."""
     said = {}
-    cluster = found["cluster"].values
-    for step in range(1, found.sizes[N_CLUSTERS]):
-        parts = [np.flatnonzero(cluster[step - 1] == c) for c in found["merged"].values[step]]
+    cluster = merged["cluster"].values
+    for step in range(1, merged.sizes[N_CLUSTERS]):
+        parts = [np.flatnonzero(cluster[step - 1] == c) for c in merged["merged"].values[step]]
         said[step] = " + ".join(
             "{" + ", ".join(map(str, part)) + "}" if len(part) > 1 else str(part[0]) for part in parts
         )

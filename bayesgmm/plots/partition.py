@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import scatter_xy, set_ylim
+from arviz_plots.visuals import set_ylim
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.picture import Picture, complete, known_keys, open_picture
-from bayesgmm.plots.rows import choose_features, shown
+from bayesgmm.plots.asked import Asked, known_answer, map_features
+from bayesgmm.plots.picture import Picture, open_picture
+from bayesgmm.plots.rows import draw_dots, draw_noise, shown
 from bayesgmm.posterior.datatree import COMPONENT, OBS, view
 from bayesgmm.questions.partition import partition
 
@@ -96,93 +97,56 @@ def plot_partition(
     ['moved', 'row', 'stayed', 'title', 'xlabel', 'ylabel']
     """
     mixture = view(dt)
-    one = len(mixture.feature_names) == 1
-    chosen = choose_features(mixture, features, most=2)
-    if len(chosen) != (1 if one else 2):
-        raise ValueError(
-            f"`features` is {features!r}; the map has two axes: give two of {list(mixture.feature_names)}."
-        )
+    chosen = map_features(mixture, features)
     observations = mixture.observe(X)
-    found = known_keys("stats", stats, ["partition"]).get("partition")
-    if found is None:
-        found = partition(dt, observations, loss=loss, ci_prob=ci_prob)
-    if found.sizes[OBS] != observations.n_rows:
-        raise ValueError(
-            f'stats["partition"] has {found.sizes[OBS]} rows, and the data {observations.n_rows}: they must be '
-            "the same."
-        )
+    clustering = known_answer(stats, "partition", observations.n_rows)
+    if clustering is None:
+        clustering = partition(dt, observations, loss=loss, ci_prob=ci_prob)
     rows = choose_rows(observations)
-    best = found["label"].values
-    panels, bounds = _panels(found)
-    labels = np.stack([best, *(found["bound_label"].sel(bound=bound[0]).values for bound in bounds)])
-    C = int(labels.max()) + 1
-    picture = open_picture(
-        PANEL,
-        panels,
-        C,
-        visual_names=VISUALS,
-        panel_size=(3.9, 3.5),
-        n_columns=2,
-        plot_collection=plot_collection,
-        backend=backend,
-        labeller=labeller,
-        aes_by_visuals={**FOLLOWED, **(aes_by_visuals or {})},
-        visuals=visuals,
-        pc_kwargs=pc_kwargs,
+    panels, bounds = _panels(clustering)
+    labels = np.stack(
+        [clustering["label"].values, *(clustering["bound_label"].sel(bound=bound[0]).values for bound in bounds)]
     )
-    values = np.asarray(observations.values[rows], dtype=np.float64)[:, chosen].T
-    if one:
-        values = np.stack([values[0], found["cohesion"].values[rows]])
+    C = int(labels.max()) + 1
+    asked = Asked(plot_collection, backend, labeller, aes_by_visuals, visuals, pc_kwargs)
+    picture = open_picture(PANEL, panels, C, asked, VISUALS, FOLLOWED, panel_size=(3.9, 3.5), n_columns=2)
+    columns = list(np.asarray(observations.values[rows], dtype=np.float64)[:, chosen].T)
+    axes = picture.feature_labels(mixture, chosen)
+    if len(chosen) == 1:
+        columns.append(clustering["cohesion"].values[rows])
+        axes.append("cohesion")
+        picture.set_axis("ylim", set_ylim, panels, limits=(-0.03, 1.03))
     labels = labels[:, rows]
     clusters = np.arange(C)
-    points = xr.DataArray(values, dims=("plot_axis", OBS), coords={"plot_axis": ["x", "y"]})
+    points = xr.DataArray(np.stack(columns), dims=("plot_axis", OBS), coords={"plot_axis": ["x", "y"]})
     own = xr.DataArray(
         labels[:, None] == clusters[:, None], dims=(PANEL, COMPONENT, OBS), coords={PANEL: panels, COMPONENT: clusters}
     )
     moved = xr.DataArray(labels != labels[0], dims=(PANEL, OBS), coords={PANEL: panels})
     shrink = min(1.0, 1000 / len(rows))
-    fixed = points.where(own & ~moved)
-    dots = picture.only_matplotlib(linewidths=0, rasterized=len(rows) > 1000)
-    for name, where, area, alpha in (("row", panels[:1], 22, 0.8), ("stayed", panels[1:], 10, 0.3)):
-        picture.draw(
-            name,
-            complete(scatter_xy),
-            fixed.sel({PANEL: where}),
-            size=picture.marker_size(area * max(shrink, 0.3)),
-            alpha=alpha,
-            **dots,
-        )
-    picture.draw(
-        "moved",
-        complete(scatter_xy),
-        points.where(own & moved).sel({PANEL: panels[1:]}),
-        size=picture.marker_size(60 * max(shrink, 0.2)),
-        alpha=0.9,
-        **picture.only_matplotlib(linewidths=0),
-    )
-    of_panel = xr.DataArray(labels, dims=(PANEL, OBS), coords={PANEL: panels})
-    cross = picture.marker_size(22 * max(shrink, 0.3))
-    picture.draw_noise(points, of_panel.where(~moved, 0), alpha=0.8, size=cross)
-    picture.draw_noise(points, of_panel.where(moved, 0), name="noise_moved", alpha=0.9, size=3 * cross)
-    if one:
-        every = xr.DataArray(np.zeros(len(panels)), dims=PANEL, coords={PANEL: panels})
-        picture.draw("ylim", set_ylim, every, limits=(-0.03, 1.03), store_artist=False)
-    axes = [picture.feature_label(mixture.feature_names[j], mixture.units[j]) for j in chosen]
-    picture.write("xlabel", "xlabel", dict.fromkeys(panels, axes[0]))
-    picture.write("ylabel", "ylabel", dict.fromkeys(panels, "cohesion" if one else axes[1]))
-    picture.write("title", "title", _titles(picture, found, panels, bounds, len(rows)))
+    stayed, elsewhere = points.where(own & ~moved), points.where(own & moved)
+    draw_dots(picture, "row", stayed.sel({PANEL: panels[:1]}), 22 * max(shrink, 0.3), alpha=0.8)
+    draw_dots(picture, "stayed", stayed.sel({PANEL: panels[1:]}), 10 * max(shrink, 0.3), alpha=0.3)
+    draw_dots(picture, "moved", elsewhere.sel({PANEL: panels[1:]}), 60 * max(shrink, 0.2), alpha=0.9)
+    of_panel = picture.lay(panels, labels, OBS)
+    cross = 22 * max(shrink, 0.3)
+    draw_noise(picture, points, of_panel.where(~moved, 0), area=cross, alpha=0.8)
+    draw_noise(picture, points, of_panel.where(moved, 0), name="noise_moved", area=3 * cross, alpha=0.9)
+    picture.write_all("xlabel", axes[0], panels)
+    picture.write_all("ylabel", axes[1], panels)
+    picture.write("title", _titles(picture, clustering, panels, bounds, len(rows)))
     entries = [(f"cluster {c}", line) for c, (_, line) in enumerate(picture.component_entries(C, width=2))]
     picture.legend([*entries, *picture.noise_entries(labels), picture.mark_entry("elsewhere in the best", area=60)])
     return picture.collection
 
 
-def _panels(found: xr.Dataset) -> tuple[list[str], list[list[str]]]:
+def _panels(clustering: xr.Dataset) -> tuple[list[str], list[list[str]]]:
     """Names of the panels, and the bounds that each but the first shows: equal ones together."""
     groups: list[list[str]] = []
-    for name in map(str, found["bound"].values):
-        label = found["bound_label"].sel(bound=name).values
+    for name in map(str, clustering["bound"].values):
+        label = clustering["bound_label"].sel(bound=name).values
         for group in groups:
-            if (found["bound_label"].sel(bound=group[0]).values == label).all():
+            if (clustering["bound_label"].sel(bound=group[0]).values == label).all():
                 group.append(name)
                 break
         else:
@@ -191,27 +155,26 @@ def _panels(found: xr.Dataset) -> tuple[list[str], list[list[str]]]:
 
 
 def _titles(
-    picture: Picture, found: xr.Dataset, panels: list[str], bounds: list[list[str]], n_drawn: int
+    picture: Picture, clustering: xr.Dataset, panels: list[str], bounds: list[list[str]], n_drawn: int
 ) -> dict[str, str]:
-    between = "; " if picture.collection.backend == "plotly" else "\n"
-    unit = " bit" if found.attrs["loss"] == "vi" else ""
-    count = int(found["n_clusters"])
+    unit = " bit" if clustering.attrs["loss"] == "vi" else ""
+    count = int(clustering["n_clusters"])
     titles = {
-        BEST: between.join(
+        BEST: picture.line_break.join(
             [
-                f"best: {count} cluster{'s' * (count != 1)}, {shown(n_drawn, found.sizes[OBS])}",
-                f"expected loss {float(found['expected_loss']):.3g}{unit}",
+                f"best: {count} cluster{'s' * (count != 1)}, {shown(n_drawn, clustering.sizes[OBS])}",
+                f"expected loss {float(clustering['expected_loss']):.3g}{unit}",
             ]
         )
     }
     for panel, group in zip(panels[1:], bounds, strict=True):
-        edge = found.sel(bound=panel)
-        moved = int((edge["bound_label"].values != found["label"].values).sum())
+        edge = clustering.sel(bound=panel)
+        moved = int((edge["bound_label"].values != clustering["label"].values).sum())
         if len(group) == len(TITLES):
-            name = f"edge of the {100 * found.attrs['ci_prob']:g} % ball"
+            name = f"edge of the {100 * clustering.attrs['ci_prob']:g} % ball"
         else:
             name = ", ".join(TITLES[bound] for bound in group)
         away = float(edge["bound_distance"])
         elsewhere = f"{moved} {'row' if moved == 1 else 'rows'} elsewhere, {away:.3g}{unit} away"
-        titles[panel] = between.join([f"{name}: {int(edge['bound_n_clusters'])} clusters", elsewhere])
+        titles[panel] = picture.line_break.join([f"{name}: {int(edge['bound_n_clusters'])} clusters", elsewhere])
     return titles

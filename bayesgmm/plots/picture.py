@@ -1,42 +1,30 @@
-"""What every picture stands on: panels, one colour per component, axis labels, and a legend outside the data.
+"""What every picture draws with: visuals mapped over its panels, axis labels, and a legend outside the data.
 
 May import arviz_plots and the modules below ``plots/``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from arviz_base import rcParams
-from arviz_base.labels import BaseLabeller
 from arviz_plots import PlotCollection
-from arviz_plots.visuals import scatter_x, scatter_xy
 
 from bayesgmm.mixture.noise import NOISE_LABEL
-from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS
-
-COMPONENT_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-"""Colours of components 0, 1, ... in every picture: Okabe & Ito (2008), "Color Universal Design", without black, which
-is kept for what belongs to no component. From the eighth component on they repeat, with another marker."""
-
-MARKERS = ("C0", "C2", "C5", "C4")
-"""Aliases of arviz-plots for circle, triangle, square and diamond, one for each round of colours."""
+from bayesgmm.plots.asked import Asked, known_keys
+from bayesgmm.plots.panels import MARKERS, ComponentLabeller, backend_module, check_panels, make_panels, marker_size
+from bayesgmm.posterior.datatree import COMPONENT, FEATURE, MixtureView
 
 INK, MUTED, PALE = "#000000", "#595959", "#BDBDBD"
 DASHES = {"bokeh": "dashed", "plotly": "dash"}
-CROSSES = {"plotly": "x-thin-open"}
 
+PARTS = {"plot_axis": ["x", "y"], "kwarg": ["x", "y_bottom", "y_top"]}
+"""What arviz-plots calls the numbers of a line or a point, and those of a band."""
 
-class ComponentLabeller(BaseLabeller):
-    """ArviZ labeller that writes "component 0"; everything else is written as it is named."""
-
-    def dim_coord_to_str(self, dim: Any, coord_val: Any, coord_idx: Any) -> str:
-        """Text of one coordinate."""
-        return f"{dim} {coord_val}" if dim == COMPONENT else str(coord_val)
+Entry = tuple[str, dict[str, Any]]
+"""Label and line properties of an entry of a legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +35,17 @@ class Picture:
     ----------
     collection : PlotCollection
         Its panels lie along one dimension; the colour of a component is an aesthetic of it.
+    panel : str
+        That dimension.
     visuals, aes_by_visuals : dict
         As in arviz-plots: properties of each visual, or False to leave it out; aesthetics each visual follows.
     labeller : Labeller
     fresh : bool
-        Whether the collection was made here: title and legend are written once, by the call that makes it.
+        Whether the collection was made here: texts and legend are written once, by the call that makes it.
     """
 
     collection: PlotCollection
+    panel: str
     visuals: dict[str, Any]
     aes_by_visuals: dict[str, Any]
     labeller: Any
@@ -70,17 +61,34 @@ class Picture:
         """How the backend spells a dashed line."""
         return DASHES.get(self.collection.backend, "--")
 
+    @property
+    def line_break(self) -> str:
+        """What parts the lines of a title; Plotly writes none of the usual kind."""
+        return "; " if self.collection.backend == "plotly" else "\n"
+
     def only_matplotlib(self, **properties: Any) -> dict[str, Any]:
         """Properties that other backends do not know: kept for matplotlib, dropped elsewhere."""
         return properties if self.collection.backend == "matplotlib" else {}
 
     def marker_size(self, area: float) -> float:
         """Size of a marker from its area in square points."""
-        return _marker_size(self.collection.backend, area)
+        return marker_size(self.collection.backend, area)
 
     def wanted(self, name: str) -> bool:
         """Whether a visual is to be drawn."""
         return self.visuals.get(name, True) is not False
+
+    def asked(self, name: str, **defaults: Any) -> dict[str, Any]:
+        """Properties of a visual: the defaults, but for those that the caller asked for."""
+        asked = self.visuals.get(name, {})
+        return {**defaults, **(asked if isinstance(asked, Mapping) else {})}
+
+    def lay(self, panels: Sequence[str], values: Any, *dims: str, **coords: Any) -> xr.DataArray:
+        """Name numbers to draw: values (panel, *dims) of some panels; dims that `PARTS` knows have its coordinates."""
+        values, dims = np.asarray(values), (self.panel, *dims)
+        known = {**PARTS, COMPONENT: np.arange(values.shape[dims.index(COMPONENT)]) if COMPONENT in dims else None}
+        named = {**known, **coords, self.panel: list(panels)}
+        return xr.DataArray(values, dims=dims, coords={dim: named[dim] for dim in dims if dim in named})
 
     def draw(self, name: str, function: Callable[..., Any], data: xr.DataArray, **defaults: Any) -> None:
         """Map a visual over the panels of its data, and over the aesthetics it follows.
@@ -98,8 +106,6 @@ class Picture:
         """
         if not self.wanted(name):
             return
-        asked = self.visuals.get(name, {})
-        properties = {**defaults, **(asked if isinstance(asked, Mapping) else {})}
         # components (and classes of certainty) are drawn one by one whether or not a property follows them
         followed = {*self.aes_by_visuals.get(name, ()), *(f"overlay_{dim}" for dim in data.dims)}
         panels = self.collection.viz["plot"]
@@ -110,38 +116,49 @@ class Picture:
             name,
             data=data.reindex(missing).rename(name).to_dataset(),
             ignore_aes=self.collection.aes_set.difference(followed),
-            **properties,
+            **self.asked(name, **defaults),
         )
 
-    def write(self, name: str, function_name: str, texts: Mapping[Any, str], **defaults: Any) -> None:
-        """Write a text into each panel: `function_name` is "xlabel", "ylabel" or "title"; `texts` is by panel."""
+    def set_axis(self, name: str, function: Callable[..., Any], panels: Sequence[str], **properties: Any) -> None:
+        """Set the ends or the ticks of an axis, by a function of `arviz_plots.visuals`."""
+        self.draw(name, function, self.lay(panels, np.zeros(len(panels))), store_artist=False, **properties)
+
+    def write(self, name: str, texts: Mapping[Any, str], **defaults: Any) -> None:
+        """Write a text into each panel: `name` is "xlabel", "ylabel" or "title"; `texts` is by panel."""
         if not self.fresh:
             return
-        (panel,) = self.collection.viz["plot"].dims
-        data = xr.DataArray(np.array(list(texts.values()), dtype=object), dims=panel, coords={panel: list(texts)})
 
         def put(da: xr.DataArray, target: Any, **properties: Any) -> Any:
-            return getattr(self.backend, function_name)(da.item(), target, **properties)
+            return getattr(self.backend, name)(da.item(), target, **properties)
 
-        self.draw(name, put, data, **defaults)
+        self.draw(name, put, self.lay(list(texts), np.array(list(texts.values()), dtype=object)), **defaults)
+
+    def write_all(self, name: str, text: str, panels: Sequence[str]) -> None:
+        """Write the same text into each panel."""
+        self.write(name, dict.fromkeys(panels, text))
 
     def head(self, text: str) -> None:
         """Write the title of the figure."""
         if self.fresh and self.wanted("title"):
-            asked = self.visuals.get("title", {})
-            properties = {"text": text, **(asked if isinstance(asked, Mapping) else {})}
-            self.collection.add_title(**properties)
+            self.collection.add_title(**self.asked("title", text=text))
 
-    def legend(self, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        """Put a legend outside of the panels: a label and the line properties of each entry."""
-        if not (self.fresh and self.wanted("legend")):
+    def add_colorbar(self, name: str, panel: str, **defaults: Any) -> None:
+        """Put the scale of colours beside a panel whose visual `name` has one; matplotlib alone can."""
+        drawn = self.fresh and self.wanted(name) and self.wanted("colorbar")
+        if not drawn or self.collection.backend != "matplotlib":
             return
-        asked = self.visuals.get("legend", {})
+        where = {self.panel: panel}
+        coloured, axes = self.collection.get_viz(name, name, where), self.collection.get_target(None, where)
+        bar = self.collection.get_viz("figure").colorbar(coloured, ax=axes, **self.asked("colorbar", **defaults))
+        self.collection.viz["colorbar"] = xr.DataArray(np.array(bar, dtype=object))
+
+    def legend(self, entries: Sequence[Entry]) -> None:
+        """Put a legend outside of the panels."""
+        if not (self.fresh and self.wanted("legend")) or self.collection.backend == "none":
+            return
         lines = [dict(line) for _, line in entries]
         if self.collection.backend == "plotly":
             lines = [{"opacity" if key == "alpha" else key: v for key, v in line.items()} for line in lines]
-        if self.collection.backend == "none":
-            return
         self.collection.viz[f"legend/{COMPONENT}"] = xr.DataArray(
             self.backend.legend(
                 self.collection,
@@ -149,11 +166,15 @@ class Picture:
                 [label for label, _ in entries],
                 legend_dim=(COMPONENT,),
                 update_visuals=False,
-                **{**self.only_matplotlib(frameon=False), **(asked if isinstance(asked, Mapping) else {})},
+                **self.asked("legend", **self.only_matplotlib(frameon=False)),
             )
         )
 
-    def component_entries(self, n_components: int, **line: Any) -> list[tuple[str, dict[str, Any]]]:
+    def entries_of(self, by_visual: Mapping[str, Sequence[Entry]]) -> list[Entry]:
+        """Legend entries of those visuals that are drawn."""
+        return [entry for name, entries in by_visual.items() if self.wanted(name) for entry in entries]
+
+    def component_entries(self, n_components: int, **line: Any) -> list[Entry]:
         """Legend entries of the components, in the colours of this picture."""
         entries = []
         known = [name for name in ("color", "marker") if name in self.collection.aes_set]
@@ -165,65 +186,34 @@ class Picture:
             entries.append((self.labeller.sel_to_str({COMPONENT: k}, {COMPONENT: k}), {**style, **line}))
         return entries
 
-    def mark_entry(self, label: str, marker: str = "o", area: float = 20.0) -> tuple[str, dict[str, Any]]:
+    def mark_entry(self, label: str, marker: str = "o", area: float = 20.0) -> Entry:
         """Legend entry of a dot ("o"), a stroke ("|") or a cross ("x"); other backends' legends know lines only."""
         mark = {"linestyle": "none", "marker": marker, "markersize": np.sqrt(area)}
         edge = {"markeredgewidth": 0 if marker == "o" else 1}
         return label, {"color": MUTED, **self.only_matplotlib(**mark, **edge)}
 
-    def draw_noise(
-        self,
-        points: xr.DataArray,
-        label: np.ndarray | xr.DataArray,
-        *,
-        name: str = "noise",
-        function: Callable[..., Any] = scatter_xy,
-        **properties: Any,
-    ) -> None:
-        """Draw the rows of noise in grey, and as crosses where they are marks; nothing where no row is noise.
-
-        Parameters
-        ----------
-        points : DataArray
-            Its dimension obs_id holds the rows.
-        label : (obs_id,) or (panel, obs_id) int
-        name, function, **properties
-            As in `draw`.
-        """
-        label = label if isinstance(label, xr.DataArray) else xr.DataArray(label, dims=OBS)
-        noise = label == NOISE_LABEL
-        if not noise.any():
-            return
-        if function in (scatter_x, scatter_xy):
-            crosses = {"marker": CROSSES.get(self.collection.backend, "x"), **self.only_matplotlib(linewidths=0.8)}
-            properties = {**crosses, **properties}
-        self.draw(name, complete(function), points.where(noise), **{"color": MUTED, **properties})
-
-    def noise_entries(self, label: np.ndarray) -> list[tuple[str, dict[str, Any]]]:
+    def noise_entries(self, label: np.ndarray) -> list[Entry]:
         """Legend entry of the rows of noise; none where no row is."""
         there = (np.asarray(label) == NOISE_LABEL).any() and self.wanted("noise")
         return [self.mark_entry("noise", marker="x", area=25)] if there else []
 
-    def feature_label(self, name: str, unit: str) -> str:
-        """Axis label of a feature, with its unit where it has one."""
-        text = self.labeller.sel_to_str({FEATURE: name}, {FEATURE: 0})
-        return f"{text} [{unit}]" if unit else text
+    def feature_labels(self, mixture: MixtureView, features: Sequence[int]) -> list[str]:
+        """Axis labels of features, with their units where they have any."""
+        names = [self.labeller.sel_to_str({FEATURE: mixture.feature_names[j]}, {FEATURE: 0}) for j in features]
+        units = [mixture.units[j] for j in features]
+        return [f"{name} [{unit}]" if unit else name for name, unit in zip(names, units, strict=True)]
 
 
 def open_picture(
     panel: str,
     panels: Sequence[str],
     n_components: int,
-    *,
+    asked: Asked,
     visual_names: Sequence[str],
+    followed: Mapping[str, Sequence[str]],
+    *,
     panel_size: tuple[float, float],
     n_columns: int,
-    plot_collection: PlotCollection | None,
-    backend: str | None,
-    labeller: Any,
-    aes_by_visuals: Mapping[str, Sequence[str]] | None,
-    visuals: Mapping[str, Any] | None,
-    pc_kwargs: Mapping[str, Any],
     more_aes: Mapping[str, tuple[str, Sequence[Any], Sequence[Any]]] | None = None,
 ) -> Picture:
     """Make the panels of a picture, or take those given.
@@ -232,6 +222,11 @@ def open_picture(
     ----------
     panel, panels : str, sequence of str
         The dimension along which panels lie, and its coordinates.
+    asked : Asked
+    visual_names : sequence of str
+        Visuals that this picture has.
+    followed : mapping
+        Aesthetics that visuals follow if nothing else is asked for.
     panel_size : (float, float)
         Width and height of a panel in inches.
     more_aes : mapping, optional
@@ -242,97 +237,14 @@ def open_picture(
     ValueError
         For a visual that this picture does not have, or a `plot_collection` without these panels or components.
     """
-    visuals = known_keys("visuals", visuals, visual_names)
-    aes_by_visuals = known_keys("aes_by_visuals", aes_by_visuals, visual_names)
-    labeller = ComponentLabeller() if labeller is None else labeller
-    if plot_collection is not None:
-        plots = plot_collection.viz["plot"] if "plot" in plot_collection.viz else xr.DataArray()
-        present = list(plots.coords[panel].values) if panel in plots.coords else []
-        if not set(panels) <= set(present):
-            raise ValueError(
-                f"`plot_collection` has no panels {[p for p in panels if p not in present]} along {panel!r} "
-                f"(it has {present}): pass one that the same kind of picture returned."
-            )
-        known = plot_collection.data.sizes.get(COMPONENT, 0)
-        if known < n_components:
-            raise ValueError(f"`plot_collection` has colours for {known} components, and this mixture {n_components}.")
-        return Picture(plot_collection, visuals, aes_by_visuals, labeller, fresh=False)
-
-    backend = rcParams["plot.backend"] if backend is None else backend
-    backend_module(backend)
-    n_columns = min(n_columns, len(panels))
-    n_rows = -(-len(panels) // n_columns)
-    figure = dict(pc_kwargs.get("figure_kwargs", {}))
-    if "figsize" not in figure:
-        inches = (panel_size[0] * n_columns + 1.6, panel_size[1] * n_rows + 0.3)
-        dots = backend != "matplotlib"
-        figure["figsize"] = tuple(100 * side for side in inches) if dots else inches
-        figure["figsize_units"] = "dots" if dots else "inches"
-    if backend == "matplotlib":
-        figure.setdefault("layout", "constrained")
-    coords: dict[str, Any] = {panel: list(panels), COMPONENT: np.arange(n_components)}
-    rounds = np.arange(n_components) // len(COMPONENT_COLORS) % len(MARKERS)
-    aes: dict[str, Any] = {"color": [COMPONENT], "marker": [COMPONENT], f"overlay_{COMPONENT}": [COMPONENT]}
-    values: dict[str, Any] = {"color": list(COMPONENT_COLORS), "marker": [MARKERS[r] for r in rounds]}
-    for name, (dim, labels, chosen) in (more_aes or {}).items():
-        coords[dim] = list(labels)
-        aes[name] = [dim]
-        values[name] = [_marker_size(backend, area) for area in chosen] if name == "size" else list(chosen)
-        aes[f"overlay_{dim}"] = [dim]
-    aes = {**aes, **pc_kwargs.get("aes", {})}
-    rest = {k: v for k, v in pc_kwargs.items() if k not in ("aes", "figure_kwargs")}
-    values = {name: value for name, value in values.items() if aes[name] is not False}
-    shape = tuple(len(c) for c in coords.values())
-    collection = PlotCollection.wrap(
-        xr.Dataset({"panels": (tuple(coords), np.zeros(shape))}, coords=coords),
-        cols=[panel],
-        backend=backend,
-        aes=aes,
-        figure_kwargs=figure,
-        **{"col_wrap": n_columns, **values, **rest},
-    )
-    return Picture(collection, visuals, aes_by_visuals, labeller, fresh=True)
-
-
-def known_keys(name: str, given: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
-    """Copy a mapping that a caller gave, empty for None.
-
-    Raises
-    ------
-    ValueError
-        When it has a key that is none of `keys`.
-    """
-    given = dict(given or {})
-    if unknown := [key for key in given if key not in keys]:
-        raise ValueError(f"`{name}` has the keys {unknown}; expected some of {list(keys)}.")
-    return given
-
-
-def complete(visual: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave out the rows that are NaN, those of other components, before drawing."""
-
-    def draw(da: xr.DataArray, target: Any, **properties: Any) -> Any:
-        return visual(da.dropna(OBS), target, **properties)
-
-    return draw
-
-
-def _marker_size(backend: str, area: float) -> float:
-    """Bokeh alone wants the diameter."""
-    return float(np.sqrt(area)) if backend == "bokeh" else area
-
-
-def backend_module(name: str) -> ModuleType:
-    """Load the module of an arviz-plots backend.
-
-    Raises
-    ------
-    ValueError
-        When arviz-plots has none of that name, or its library is not installed.
-    """
-    try:
-        return import_module(f"arviz_plots.backend.{name}")
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`backend` is {name!r}; use 'matplotlib', 'bokeh' or 'plotly', with its library installed ({error})."
-        ) from None
+    visuals = known_keys("visuals", asked.visuals, visual_names)
+    aes_by_visuals = known_keys("aes_by_visuals", asked.aes_by_visuals, visual_names)
+    followed = {name: aes for name, aes in followed.items() if name in visual_names}
+    labeller = ComponentLabeller() if asked.labeller is None else asked.labeller
+    collection = asked.plot_collection
+    if collection is None:
+        collection = make_panels(panel, panels, n_components, asked, panel_size, n_columns, more_aes or {})
+    else:
+        check_panels(panel, panels, n_components, collection)
+    fresh = asked.plot_collection is None
+    return Picture(collection, panel, visuals, {**followed, **aes_by_visuals}, labeller, fresh)

@@ -1,44 +1,26 @@
-"""Which features and which rows a picture shows, and the densities of a marginal, by component.
+"""The rows in a picture: dots in the colours of their components, strokes along an axis, and grey crosses for noise.
 
-May import NumPy, xarray, arviz_base and the modules below ``plots/``.
+May import arviz_plots and the modules below ``plots/``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from arviz_plots.visuals import scatter_x, scatter_xy
 
-from bayesgmm.data.observations import Observations, as_new_observations
+from bayesgmm.data.observations import Observations
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.kernel.passes import map_rows
-from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.plots.picture import known_keys
-from bayesgmm.posterior.datatree import (
-    COMPONENT,
-    OBS,
-    MixtureView,
-)
+from bayesgmm.mixture.noise import NOISE_LABEL
+from bayesgmm.plots.picture import MUTED, Picture
+from bayesgmm.posterior.datatree import COMPONENT, OBS, MixtureView
 from bayesgmm.questions.membership import membership
 
+CROSSES = {"plotly": "x-thin-open"}
 
-def choose_features(mixture: MixtureView, features: str | Sequence[str] | None, most: int | None = None) -> list[int]:
-    """Positions of the features asked for; the first `most` of all of them where none are.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not a feature, or is given twice.
-    """
-    names = mixture.feature_names
-    if features is None:
-        return list(range(len(names)))[:most]
-    asked = [features] if isinstance(features, str) else list(features)
-    unknown = [name for name in asked if name not in names]
-    if unknown or not asked or len(set(asked)) < len(asked):
-        raise ValueError(f"`features` is {features!r}; expected distinct names among {list(names)}.")
-    return [names.index(name) for name in asked]
+MOST_VECTORS = 1000
+"""Marks beyond which they are one image in a file of vectors."""
 
 
 def shown(n_drawn: int, n_rows: int) -> str:
@@ -51,20 +33,11 @@ def point_style(n_drawn: int, area: float, alpha: float) -> tuple[float, float]:
     return (area, alpha) if n_drawn <= 1000 else (area / 2, alpha / 2)
 
 
-def known_membership(stats: Mapping[str, Any] | None, n_rows: int) -> xr.Dataset | None:
-    """Return the memberships given as ``stats={"membership": ...}``, if any.
-
-    Raises
-    ------
-    ValueError
-        For another key, or memberships of another number of rows.
-    """
-    known = known_keys("stats", stats, ["membership"]).get("membership")
-    if known is not None and known.sizes[OBS] != n_rows:
-        raise ValueError(
-            f'stats["membership"] has {known.sizes[OBS]} rows, and the data {n_rows}: they must be the same.'
-        )
-    return known
+def labels_of_rows(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, observations: Observations) -> np.ndarray:
+    """Labels of rows, (N,), of which -1 is noise; zeros, without a look, where the mixture has none."""
+    if mixture.parameters.noise is None:
+        return np.zeros(observations.n_rows, dtype=np.int64)
+    return membership(dt, observations, intervals=False, n_simulated=0, progressbar=False)["label"].values
 
 
 def own_rows(label: np.ndarray, n_components: int) -> xr.DataArray:
@@ -73,101 +46,97 @@ def own_rows(label: np.ndarray, n_components: int) -> xr.DataArray:
     return xr.DataArray(label == components[:, None], dims=(COMPONENT, OBS), coords={COMPONENT: components})
 
 
-def labels_of_rows(dt: "xr.DataTree | GaussianMixture", mixture: MixtureView, observations: Observations) -> np.ndarray:
-    """Labels of rows, (N,), of which -1 is noise; zeros, without a look, where the mixture has none."""
-    if mixture.parameters.noise is None:
-        return np.zeros(observations.n_rows, dtype=np.int64)
-    return membership(dt, observations, intervals=False, n_simulated=0, progressbar=False)["label"].values
+def complete(visual: Callable[..., Any], dim: str = OBS) -> Callable[..., Any]:
+    """Leave out the rows that are NaN, those of other components, before drawing."""
+
+    def draw(da: xr.DataArray, target: Any, **properties: Any) -> Any:
+        return visual(da.dropna(dim), target, **properties)
+
+    return draw
 
 
-def component_densities(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray:
-    """weights_k N(x | mu_k, sigma_k^2) of one feature in each of S mixtures, per unit of the feature.
+def draw_dots(picture: Picture, name: str, points: xr.DataArray, area: float | None = None, **properties: Any) -> None:
+    """Draw rows (..., plot_axis, obs_id) as dots of an area in square points, those that are NaN left out."""
+    size = {} if area is None else {"size": picture.marker_size(area)}
+    edges = picture.only_matplotlib(rasterized=points.sizes[OBS] > MOST_VECTORS, linewidths=0)
+    picture.draw(name, complete(scatter_xy), points, **{**size, **edges, **properties})
 
-    Where there is noise, times one minus its share.
 
-    Returns
-    -------
-    (M, S, K) array for M points
+def draw_rows(
+    picture: Picture,
+    name: str,
+    points: xr.DataArray,
+    label: np.ndarray,
+    area: float,
+    alpha: float,
+    n_components: int | None = None,
+) -> None:
+    """Draw rows as dots: by their components, or all in grey; and those of noise as crosses."""
+    draw_dots(picture, name, points.where(_of_clusters(label, n_components)), area, alpha=alpha, **_grey(n_components))
+    draw_noise(picture, points, label, area=2 * area, alpha=alpha)
+
+
+def draw_rug(
+    picture: Picture,
+    panels: Sequence[str],
+    values: np.ndarray,
+    label: np.ndarray,
+    n_components: int | None,
+    *,
+    at: Any,
+    noise: str = "noise",
+    areas: tuple[float, float] = (50.0, 20.0),
+    width: float = 0.8,
+) -> None:
+    """Draw rows (panel, N) as strokes at a height: by their components, or all in grey; noise as small crosses.
+
+    `areas`, in square points, are those of a stroke and of a cross; `width` is that of a stroke.
     """
-    one, share = _components(parameters, feature)
-    rows = as_new_observations(points[:, None], one, ("x0",))
-    found = map_rows(lambda log_joint: np.moveaxis(np.exp(log_joint), -1, 0), rows, one, trailing=one.weights.shape)
-    return found * share[:, None]
+    rug = picture.lay(panels, values, OBS)
+    edges = picture.only_matplotlib(linewidths=width, rasterized=rug.sizes[OBS] > MOST_VECTORS)
+    strokes = {"y": at, "marker": "|", "size": picture.marker_size(areas[0]), **edges, **_grey(n_components)}
+    picture.draw("rug", complete(scatter_x), rug.where(_of_clusters(label, n_components)), **strokes)
+    draw_noise(picture, rug, label, name=noise, function=scatter_x, y=at, area=areas[1])
 
 
-def mean_component_densities(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray:
-    """Average `component_densities` over the mixtures, (M, K), without keeping them all."""
-    one, share = _components(parameters, feature)
-    rows = as_new_observations(points[:, None], one, ("x0",))
+def draw_noise(
+    picture: Picture,
+    points: xr.DataArray,
+    label: np.ndarray | xr.DataArray,
+    *,
+    name: str = "noise",
+    function: Callable[..., Any] = scatter_xy,
+    area: float | None = None,
+    **properties: Any,
+) -> None:
+    """Draw the rows of noise in grey, and as crosses where they are marks; nothing where no row is noise.
 
-    def mean(log_joint: np.ndarray) -> np.ndarray:
-        return (np.exp(log_joint) * share[:, None, None]).mean(axis=0).T
-
-    return map_rows(mean, rows, one, trailing=(one.n_components,))
-
-
-def mean_noise_density(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray | None:
-    """Average over the mixtures of pi_0 u(x) of one feature, (M,); None without noise.
-
-    Raises
-    ------
-    BackgroundError
-        When noise is uniform in a hull of several features.
+    Parameters
+    ----------
+    points : DataArray
+        Its dimension obs_id holds the rows.
+    label : (obs_id,) or (panel, obs_id) int
+    area : float, optional
+        Of a cross, in square points.
+    name, function, **properties
+        As in `draw`.
     """
-    noise = parameters.noise
-    if noise is None:
-        return None
-    background = noise.background.marginal([feature])
-    level = float(noise.weight.mean()) * np.exp(-background.log_volume)
-    return np.where(background.contains(points[:, None]), level, 0.0)
+    label = label if isinstance(label, xr.DataArray) else xr.DataArray(label, dims=OBS)
+    noise = label == NOISE_LABEL
+    if not noise.any():
+        return
+    if area is not None:
+        properties["size"] = picture.marker_size(area)
+    if function in (scatter_x, scatter_xy):
+        crosses = {"marker": CROSSES.get(picture.collection.backend, "x"), **picture.only_matplotlib(linewidths=0.8)}
+        properties = {**crosses, **properties}
+    picture.draw(name, complete(function), points.where(noise), **{"color": MUTED, **properties})
 
 
-def _components(parameters: MixtureParameters, feature: int) -> tuple[MixtureParameters, np.ndarray]:
-    """One feature of the components alone, and their share of the rows in each mixture, (S,)."""
-    noise = parameters.noise
-    share = np.ones(parameters.batch_shape) if noise is None else 1.0 - noise.weight
-    return replace(parameters, noise=None).marginal([feature]), share
+def _of_clusters(label: np.ndarray, n_components: int | None) -> xr.DataArray:
+    """Rows that are not of noise: of each component, or of any."""
+    return xr.DataArray(label != NOISE_LABEL, dims=OBS) if n_components is None else own_rows(label, n_components)
 
 
-def visible(densities: np.ndarray) -> np.ndarray:
-    """Put NaN where curves run along the axis (under 0.4 % of the highest) and would hide others."""
-    return np.where(densities > 4e-3 * densities.max(), densities, np.nan)
-
-
-def grid(values: np.ndarray, n_points: int, margin: float = 0.12) -> np.ndarray:
-    """Equally spaced points over the range of the values, and a share of it on either side."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    beyond = margin * (high - low)
-    return np.linspace(low - beyond, high + beyond, n_points)
-
-
-def curve_grid(values: np.ndarray, n_points: int, parameters: MixtureParameters, feature: int) -> np.ndarray:
-    """Points to draw curves at: `grid`, and more of them about each component, however narrow it is."""
-    even = grid(values, n_points)
-    means = parameters.means[..., feature].mean(axis=0)
-    sds = np.sqrt(parameters.covariances[..., feature, feature].mean(axis=0))
-    points = np.concatenate([even, *(mean + sd * np.linspace(-4, 4, 33) for mean, sd in zip(means, sds, strict=True))])
-    return np.sort(np.clip(points, even[0], even[-1]))
-
-
-def density_label(units: Sequence[str]) -> str:
-    """Axis label of a density: per unit of each feature, where units are known."""
-    if not all(units):
-        return "density"
-    bare = [unit if unit.isalnum() else f"({unit})" for unit in units]
-    if len(bare) == 1:
-        return f"density [1/{bare[0]}]"
-    return f"density [1/{bare[0]}²]" if len(set(bare)) == 1 else f"density [1/({' '.join(bare)})]"
-
-
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """Accept a whole number of at least `least`.
-
-    Raises
-    ------
-    ValueError
-        When it is smaller.
-    """
-    if int(value) != value or value < least:
-        raise ValueError(f"`{name}` must be a whole number of at least {least}; received {value!r}.")
-    return int(value)
+def _grey(n_components: int | None) -> dict[str, str]:
+    return {"color": MUTED} if n_components is None else {}

@@ -6,7 +6,7 @@ from scipy.stats import chi2, norm
 
 import bayesgmm as bg
 from bayesgmm.plots.components import ellipses
-from bayesgmm.plots.rows import component_densities, mean_component_densities
+from bayesgmm.plots.curves import component_densities, mean_component_densities
 from bayesgmm.posterior.datatree import view
 from bayesgmm.questions.membership import membership
 from tests.support import noisy

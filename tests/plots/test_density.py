@@ -6,8 +6,9 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.mixture.noise import BackgroundError
-from bayesgmm.plots.density_surface import _even_levels, region_levels
-from bayesgmm.plots.rows import mean_component_densities
+from bayesgmm.plots.contours import region_levels
+from bayesgmm.plots.curves import mean_component_densities
+from bayesgmm.plots.density_surface import _even_levels
 from bayesgmm.posterior.datatree import view
 from bayesgmm.questions.density import density
 from tests.support import noisy

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.plots.picture import COMPONENT_COLORS
+from bayesgmm.plots.panels import COMPONENT_COLORS
 from bayesgmm.questions.partition import partition
 from tests.support import noisy
 

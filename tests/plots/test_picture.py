@@ -8,7 +8,9 @@ from arviz_base.labels import MapLabeller
 from arviz_plots import PlotCollection
 
 import bayesgmm as bg
-from bayesgmm.plots.picture import COMPONENT_COLORS, MARKERS, open_picture
+from bayesgmm.plots.asked import Asked
+from bayesgmm.plots.panels import COMPONENT_COLORS, MARKERS
+from bayesgmm.plots.picture import open_picture
 
 PLOTS = [bg.plot_density, bg.plot_components, bg.plot_membership]
 FAST = {"plot_density": {"n_points": 20}, "plot_components": {"n_draws": 5}, "plot_membership": {}}
@@ -70,11 +72,8 @@ def test_a_component_has_one_colour_in_every_picture(one, four):
 
 
 def test_beyond_seven_components_colours_repeat_with_another_marker():
-    made = dict(
-        visual_names=(), panel_size=(1, 1), n_columns=1, plot_collection=None, backend="none", labeller=None,
-        aes_by_visuals=None, visuals=None, pc_kwargs={},
-    )  # fmt: skip
-    aes = open_picture("panel", ["only"], 9, **made).collection.aes
+    asked = Asked(None, "none", None, None, None, {})
+    aes = open_picture("panel", ["only"], 9, asked, (), {}, panel_size=(1, 1), n_columns=1).collection.aes
     assert list(aes["color"]["mapping"].values) == [*COMPONENT_COLORS, *COMPONENT_COLORS[:2]]
     assert list(aes["marker"]["mapping"].values) == [MARKERS[0]] * 7 + [MARKERS[1]] * 2
 
