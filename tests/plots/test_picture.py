@@ -133,6 +133,14 @@ def test_a_fit_can_be_drawn_over_a_posterior(two):
     assert [axes.get_title() for axes in pc.viz["plot"].values] == titles
 
 
+def test_a_scale_of_colours_stands_beside_its_panel_once(two):
+    pc = bg.plot_density(two.posterior, n_points=10)
+    figure = pc.viz["figure"].item()
+    panels = len(figure.axes)
+    bg.plot_density(two.posterior, n_points=10, plot_collection=pc)
+    assert len(figure.axes) == panels == 3
+
+
 @pytest.mark.parametrize("plot", PLOTS)
 def test_bad_arguments_are_named(plot, two, four):
     with pytest.raises(ValueError, match=r"keeps no data: pass the rows as `X`"):
