@@ -3,24 +3,24 @@
 import re
 
 from tests.documents.where_is import (
+    COMMAND,
     CONTRIBUTING,
     NOUNS,
     PACKAGE,
     ROOT,
-    between_marks,
     has_its_name,
     home,
     public,
     written,
 )
+from tests.support.marks import between
 
 NOT_OURS = {"NUMBA_CACHE_DIR", "__pycache__"}
 
 
 def test_the_table_is_what_the_package_says():
-    found = between_marks(CONTRIBUTING.read_text(encoding="utf-8"))
-    assert found is not None
-    assert found.group() == written(), "python -m tests.documents.where_is --write"
+    stands = between(CONTRIBUTING.read_text(encoding="utf-8"), COMMAND)
+    assert stands == written(), f"{COMMAND} --write"
 
 
 def test_each_public_name_is_in_a_file_of_its_name_or_of_a_noun_with_a_reason():

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import bayesgmm as bg
+from tests.benchmarks._measured import commands
 from tests.laws.test_architecture import PACKAGE, ROOMS, ROOT
+from tests.support.marks import between
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 PAGES = [page for page in PAGES if "_build" not in page.parts]
@@ -57,3 +59,13 @@ def test_what_the_api_shows_is_there():
     )
     assert len(shown) > 10
     assert [name for name in shown if pydoc.locate(name) is None] == []
+
+
+def test_every_mark_of_a_measurement_names_a_benchmark_and_holds_what_it_printed():
+    marked = commands()
+    assert len(marked) >= 3
+    for command, page in marked.items():
+        script = command.split()[1]
+        assert (ROOT / script).is_file(), command
+        stands = between(page.read_text(encoding="utf-8"), command)
+        assert stands.startswith("```text\n") and " cores; Python " in stands, f"run {command} by _measured"

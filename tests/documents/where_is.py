@@ -6,18 +6,18 @@ python -m tests.documents.where_is --write    puts it into CONTRIBUTING.md
 
 import ast
 import inspect
-import re
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import bayesgmm as bg
+from tests.support.marks import replace_between
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "bayesgmm"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-BEGIN, END = "<!-- begin: python -m tests.documents.where_is -->", "<!-- end -->"
+COMMAND = "python -m tests.documents.where_is"
 
 NOUNS = {
     "data/datasets.py": "the data sets that `load_dataset` loads, with their sources",
@@ -83,19 +83,11 @@ def nouns() -> str:
 def written() -> str:
     """Everything between the two marks in CONTRIBUTING.md."""
     named = "A file has the name of the function, or of the noun that it is about:"
-    return f"{BEGIN}\n\n{table()}\n\n{named}\n\n{nouns()}\n\n{END}"
-
-
-def between_marks(text: str) -> re.Match[str] | None:
-    """Find the two marks and what is between them."""
-    return re.search(f"{re.escape(BEGIN)}.*?{re.escape(END)}", text, re.DOTALL)
+    return f"{table()}\n\n{named}\n\n{nouns()}"
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
-        before = CONTRIBUTING.read_text(encoding="utf-8")
-        found = between_marks(before)
-        assert found is not None, f"{CONTRIBUTING} has no marks {BEGIN} and {END}"
-        CONTRIBUTING.write_text(before[: found.start()] + written() + before[found.end() :], encoding="utf-8")
+        replace_between(CONTRIBUTING, COMMAND, written())
     else:
         print(written())
