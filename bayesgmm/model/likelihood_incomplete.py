@@ -6,7 +6,7 @@ them, so that one pass gives value and gradient here too. May import NumPy, numb
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -16,11 +16,11 @@ from numba import types
 from pytensor.gradient import DisconnectedType, grad_not_implemented
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.kernel.compiled import incomplete as passes
 from bayesgmm.model.packing import PackedRows
+from bayesgmm.sampler.insides import compiled_form
 from bayesgmm.tools.compiled import c_function
 from bayesgmm.tools.sources import version
 
@@ -125,6 +125,8 @@ def pass_over_rows(
 _call_pass_over_rows: Any = pass_over_rows.call  # a global: numba sees through no attribute of a tuple
 
 
+# the key of PyTensor's cache changes with the source and with the symbol
+@compiled_form(IncompleteLogLikelihood, f"{pass_over_rows.symbol} {version(sys.modules[__name__])}")
 @numba.njit(error_model="numpy")
 def call_compiled_pass(
     rows: np.ndarray,
@@ -161,12 +163,6 @@ def call_compiled_pass(
         loglik.ctypes, d_weights.ctypes, d_means.ctypes, d_U.ctypes, d_noise.ctypes,
     )  # fmt: skip
     return loglik, d_weights, d_means, d_U, d_noise
-
-
-@register_funcify_and_cache_key(IncompleteLogLikelihood)
-def funcify_incomplete_log_likelihood(op: Op, node: Apply | None = None, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the call, and a key to its cache on disk that changes with the source and with the symbol."""
-    return call_compiled_pass, f"{pass_over_rows.symbol} {version(sys.modules[__name__])}"
 
 
 incomplete_log_likelihood_op: Any = IncompleteLogLikelihood()

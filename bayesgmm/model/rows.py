@@ -4,26 +4,19 @@ May import NumPy, numba, PyTensor, PyMC and the Op.
 """
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 import pytensor.tensor as pt
 from pymc.distributions.distribution import Distribution
-from pymc.logprob.abstract import _logprob
-from pytensor.graph.basic import Apply
-from pytensor.graph.op import Op
-from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from bayesgmm.model.likelihood import mixture_log_likelihood
+from bayesgmm.sampler.insides import compiled_draws
 from bayesgmm.tools.sources import version
-
-VERSION = int(version(sys.modules[__name__])[:12], 16)
-"""By which PyTensor keeps compiled draws: changes with this file and those it imports."""
 
 
 class MixtureRowsRV(RandomVariable):
@@ -67,6 +60,7 @@ class MixtureRowsRV(RandomVariable):
         return out
 
 
+@compiled_draws(MixtureRowsRV, version(sys.modules[__name__]))
 @numba.njit(error_model="numpy")
 def random_rows(
     rng: np.random.Generator,
@@ -92,12 +86,6 @@ def random_rows(
                 z -= precision_cholesky[k, j, i] * (out[n, j] - means[k, j])
             out[n, i] = means[k, i] + z / precision_cholesky[k, i, i]
     return out
-
-
-@numba_core_rv_funcify.register(MixtureRowsRV)
-def funcify_mixture_rows(op: Op, node: Apply) -> tuple[Callable, int]:
-    """Give PyTensor the function, and a number that changes with this file and those it imports."""
-    return random_rows, VERSION
 
 
 mixture_rows = MixtureRowsRV()
@@ -131,19 +119,10 @@ class MixtureRows(Distribution):
         centre = (pt.exp(log_weights)[..., None] * means).sum(axis=-2)
         return centre[..., None, :] + pt.zeros_like(row_weights)[..., None]
 
-
-@_logprob.register(MixtureRowsRV)
-def mixture_rows_logp(
-    op: Op,
-    values: list[TensorVariable],
-    rng: Any,
-    size: Any,
-    row_weights: TensorVariable,
-    *parameters: TensorVariable,
-    **kwargs: Any,
-) -> TensorVariable:
-    """Log likelihood of the table, by the Op."""
-    repeated = row_weights.owner is not None and isinstance(row_weights.owner.op, Alloc)
-    # One number in place of N equal ones: no memory, and no time, that grows with N.
-    weights = pt.atleast_1d(row_weights.owner.inputs[0]) if repeated else row_weights
-    return mixture_log_likelihood(values[0], weights, *parameters)
+    @staticmethod
+    def logp(value: TensorVariable, row_weights: TensorVariable, *parameters: TensorVariable) -> TensorVariable:
+        """Log likelihood of the table, by the Op."""
+        repeated = row_weights.owner is not None and isinstance(row_weights.owner.op, Alloc)
+        # One number in place of N equal ones: no memory, and no time, that grows with N.
+        weights = pt.atleast_1d(row_weights.owner.inputs[0]) if repeated else row_weights
+        return mixture_log_likelihood(value, weights, *parameters)

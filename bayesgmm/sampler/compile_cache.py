@@ -10,33 +10,30 @@ A fingerprint is made only of what is understood; a graph with anything else in 
 
 import json
 import sys
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import metadata
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytensor
+from cachetools import LRUCache, cached
 from llvmlite.binding import address_of_symbol
-from numba.core.errors import NumbaError
-from numba.core.types import BaseTuple
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.op import HasInnerGraph, Op
 from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import graph_inputs, toposort
 from pytensor.graph.type import Type
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
-from pytensor.link.numba.dispatch import basic
 from pytensor.scalar.basic import ScalarOp, ScalarType
 from pytensor.tensor.type import TensorType
 from pytensor.tensor.type_other import NoneTypeT
 from pytensor.tensor.variable import TensorConstant
 
+from bayesgmm.sampler.insides import KeptCode, function_of, kept_code
 from bayesgmm.tools.atomic import replacing
 from bayesgmm.tools.compiled import symbols
 from bayesgmm.tools.sources import closure, loaded, version
@@ -140,6 +137,8 @@ def fingerprint(outputs: Sequence[Variable], inputs: Sequence[Variable], *more: 
 def sources(outputs: Sequence[Variable]) -> tuple[ModuleType, ...]:
     """List the modules of this package by which a graph's operations are defined, differentiated and compiled.
 
+    The compiled form of an operation stands in its module, or is imported there.
+
     Raises
     ------
     ImportError
@@ -149,8 +148,6 @@ def sources(outputs: Sequence[Variable]) -> tuple[ModuleType, ...]:
     for node in toposort(outputs):
         for kind in _kinds(node.op):
             names |= {parent.__module__ for parent in kind.__mro__ if _is_own(parent.__module__)}
-            # its compiled form, which nothing but PyTensor's table may know
-            names |= {module for module in [basic.numba_funcify.dispatch(kind).__module__] if _is_own(module)}
     return closure(*(loaded(name, __name__) for name in sorted(names)))
 
 
@@ -221,41 +218,10 @@ def _operation(op: Op) -> str:
     return f"{_value(kind)}{_value([getattr(op, name) for name in names])}"
 
 
-class Remembered[Kept]:
-    """The last few values made, by key; safe to use from several threads."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str | None, make: Callable[[], Kept]) -> Kept:
-        """Return what was made for the key, or make it; without a key it is made and not kept."""
-        if key is None:
-            return make()
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = make()
-        with self._lock:
-            self._kept[key] = made
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
-        return made
-
-    def __len__(self) -> int:
-        """Count what is kept."""
-        return len(self._kept)
-
-    def __contains__(self, key: str) -> bool:
-        """Tell whether a value is kept for the key."""
-        return key in self._kept
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._kept.clear()
+@cached(LRUCache(MOST_FUNCTIONS), key=lambda key, make: key, lock=Lock())
+def once[Made](key: str, make: Callable[[], Made]) -> Made:
+    """Make the function of a fingerprint, or give the one that was made before in this process."""
+    return make()
 
 
 def note_on_disk(key: str, function: Callable, outputs: Sequence[Variable]) -> None:
@@ -263,10 +229,10 @@ def note_on_disk(key: str, function: Callable, outputs: Sequence[Variable]) -> N
 
     With the symbols of the C functions that this code may call: those of the graph's operations.
     """
-    source: Any = getattr(function, "py_func", None)
-    if source not in CACHED_SRC_FUNCTIONS:
-        return  # something in it cannot be cached
-    note = {"name": source.__name__, "key": CACHED_SRC_FUNCTIONS[source], "symbols": symbols(sources(outputs))}
+    kept = kept_code(function)
+    if kept is None:
+        return
+    note = {**kept._asdict(), "symbols": symbols(sources(outputs))}
     FOLDER.mkdir(parents=True, exist_ok=True)
     with replacing(FOLDER / f"{key}.json") as path:
         path.write_text(json.dumps(note), encoding="utf-8")
@@ -282,24 +248,10 @@ def load_from_disk(key: str, signature: tuple) -> Callable | None:
     """
     try:
         noted = json.loads((FOLDER / f"{key}.json").read_text(encoding="utf-8"))
-        name, own_key, needed = noted["name"], noted["key"], list(noted["symbols"])
+        kept, needed = KeptCode(noted["name"], noted["key"]), list(noted["symbols"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     # LLVM ends the process, without an exception, where machine code names a symbol that is not there
     if not all(isinstance(symbol, str) and address_of_symbol(symbol) for symbol in needed):
         return None
-    # Same source and key as PyTensor's: numba finds the code by them. What it calls is needed to compile it only, and
-    # is not there, so that code which is missing cannot be made anew by mistake.
-    source = compile_numba_function_src(
-        f"def {name}(*args): return jitable_func(*args)",
-        function_name=name,
-        global_env=vars(basic) | {"jitable_func": None},
-        cache_key=own_key,
-    )
-    function: Any = basic.numba_njit(source, final_function=True, cache=True)
-    try:
-        # `*args` is one argument to numba
-        function.compile((BaseTuple.from_types(signature),))
-    except NumbaError:
-        return None
-    return function
+    return function_of(kept, signature)

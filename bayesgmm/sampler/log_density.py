@@ -13,29 +13,25 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.pytensorf import compile as compile_function
 from pytensor.graph import rewrite_graph
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace
 from pytensor.tensor.variable import TensorVariable
 from scipy.linalg import solve_triangular
 
-from bayesgmm.sampler.compile_cache import (
-    MOST_FUNCTIONS,
-    Remembered,
-    fingerprint,
-    lift_data,
-    load_from_disk,
-    note_on_disk,
-)
+from bayesgmm.sampler.compile_cache import fingerprint, lift_data, load_from_disk, note_on_disk, once
+from bayesgmm.sampler.insides import attempt, numba_function
 from bayesgmm.sampler.native_callback import Callback, CompiledFunction, interpreted, native
 from bayesgmm.sampler.unconstrained import UnconstrainedSpace, unconstrained_space
 from bayesgmm.tools.sources import version
@@ -45,8 +41,6 @@ _C_LOG_DENSITY = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[ctypes.c_vo
 
 _VERSION = version(sys.modules[__name__])
 """Of what makes a function of a graph: this module and those it imports."""
-
-_FUNCTIONS: Remembered[CompiledFunction] = Remembered(MOST_FUNCTIONS)
 
 
 class Frame(NamedTuple):
@@ -158,7 +152,8 @@ class LogDensity:
                 if call(points.shape[1], x, gradient, value, self.settings.ctypes.data) != 0:
                     values[s], gradients[s] = -np.inf, np.nan
 
-        over_threads(evaluate, np.array_split(np.arange(len(points)), 4 * available_cores()))
+        n_parts = max(1, min(4 * available_cores(), len(points)))
+        over_threads(evaluate, np.array_split(np.arange(len(points)), n_parts))
         return values, gradients
 
     def within(self, frame: Frame) -> LogDensity:
@@ -169,8 +164,8 @@ class LogDensity:
 def compile_log_density(model: pm.Model) -> LogDensity:
     """Compile the log density of a model and its gradient.
 
-    A tenth of a second where the function of a model of this structure is remembered, in this process or on disk; the
-    first time, from ten seconds to a minute.
+    A tenth of a second where the function of a model of this structure is there, in this process or on disk; the first
+    time, from ten seconds to a minute.
     """
     start = time.perf_counter()
     space = unconstrained_space(model)
@@ -184,16 +179,21 @@ def compile_log_density(model: pm.Model) -> LogDensity:
     key = fingerprint([logp], [*values, *lifted], *described) if are_arrays else None
     graph_done = time.perf_counter()
 
-    def make() -> CompiledFunction:
+    def make() -> tuple[Callable, CompiledFunction | None]:
         function = None if key is None else load_from_disk(key, signature)
         if function is None:
-            function = _compile(model, space, logp, values, list(lifted))
+            whole = _compile(model, space, logp, values, list(lifted))
+            function = numba_function(whole)
+            if function is None:
+                return _one_at_a_time(whole), None
             function(*arrays)  # compiles, or loads from PyTensor's cache, for these types
             if key is not None:
                 note_on_disk(key, function, [logp])
-        return native(function) if are_arrays else interpreted(function, data)
+        return function, attempt("numba", partial(native, function)) if are_arrays else None
 
-    compiled = _FUNCTIONS.get(key, make)
+    function, compiled = make() if key is None else once(key, make)
+    if compiled is None:
+        compiled = interpreted(function, data)
     timings = {"graph": graph_done - start, "compile": time.perf_counter() - graph_done}
     return LogDensity(space, compiled, data, timings)
 
@@ -201,7 +201,7 @@ def compile_log_density(model: pm.Model) -> LogDensity:
 def _compile(
     model: pm.Model, space: UnconstrainedSpace, logp: TensorVariable, values: list, inputs: list[Variable]
 ) -> Any:
-    """Compile ``(x, *inputs) -> (log density, gradient)``."""
+    """Compile ``(x, *inputs) -> (log density, gradient)`` by PyTensor's numba backend."""
     logp = rewrite_graph(logp, include=["canonicalize", "stabilize"])
     gradients = [pt.as_tensor(part, allow_xtensor_conversion=True).ravel() for part in pt.grad(logp, values)]
     vector = pt.tensor("unconstrained", dtype="float64", shape=(space.size,))
@@ -212,4 +212,15 @@ def _compile(
         strict=False,
     )
     with model:  # PyMC reads `check_bounds` from the model in context
-        return compile_function([vector, *inputs], outputs, mode="NUMBA", on_unused_input="ignore").vm.jit_fn
+        return pm.compile([vector, *inputs], outputs, mode="NUMBA", on_unused_input="ignore")
+
+
+def _one_at_a_time(function: Callable) -> Callable:
+    """Let threads take turns: a function of PyTensor's keeps its arguments while it runs."""
+    lock = threading.Lock()
+
+    def take_turns(*arguments: Any) -> Any:
+        with lock:
+            return function(*arguments)
+
+    return take_turns

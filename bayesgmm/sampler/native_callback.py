@@ -20,6 +20,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from bayesgmm.sampler.insides import array_at, call_at, native_form
 from bayesgmm.tools.compiled import c_callback
 
 # nutpie's protocol (its compile_pymc.py): zero is success; a positive code rejects the point, so the step counts as
@@ -78,11 +79,9 @@ def native(function: Callable) -> CompiledFunction:
     function : numba dispatcher
         ``(x, *data) -> (log density, gradient)``, compiled for these arguments, all arrays, and no others.
     """
-    (compiled,) = function.overloads.values()  # type: ignore[attr-defined]
-    argument_types, result_type = compiled.signature.args, compiled.signature.return_type
-    address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-    callback = _callback(tuple(argument_types), result_type)
-    return CompiledFunction(function, address, Callback(callback.address, (callback, function)))
+    form = native_form(function)
+    callback = _callback(form.argument_types, form.result_type)
+    return CompiledFunction(function, form.address, Callback(callback.address, (callback, function)))
 
 
 def evaluate(x: Any, settings: Any) -> Any:
@@ -144,32 +143,17 @@ def _callback(argument_types: tuple, result_type: types.Type) -> Any:
                 position += 1
                 return builder.load(builder.gep(told, [context.get_constant(types.intp, position - 1)]))
 
-            def array_of(array_type: types.Array) -> Any:
-                struct = context.make_array(array_type)(context, builder)
-                pointer = context.get_data_type(array_type.dtype).as_pointer()
-                context.populate_array(
-                    struct,
-                    data=builder.inttoptr(integer(), pointer),
-                    shape=[integer() for _ in range(array_type.ndim)],
-                    strides=[integer() for _ in range(array_type.ndim)],
-                    itemsize=context.get_constant(types.intp, np.dtype(str(array_type.dtype)).itemsize),
-                    meminfo=None,  # borrowed: the log density keeps the arrays
-                )
-                return struct._getvalue()
+            def array_of(kind: types.Array) -> Any:
+                at = integer()
+                shape, strides = ([integer() for _ in range(kind.ndim)] for _ in range(2))
+                return array_at(context, builder, kind, at, shape, strides)  # the log density keeps the arrays
 
             address = integer()
             position = ARRAYS
             values = [point, *map(array_of, array_types[1:])]
             if starred:
                 values = [context.make_tuple(builder, argument_types[0], values)]
-            convention = context.call_conv
-            pointer = convention.get_function_type(result_type, argument_types).as_pointer()
-            status, result = convention.call_function(
-                builder, builder.inttoptr(address, pointer), result_type, argument_types, values
-            )
-            with builder.if_then(status.is_error, likely=False):
-                convention.return_status_propagate(builder, status)
-            return result
+            return call_at(context, builder, address, argument_types, result_type, values)
 
         return result_type(x, settings), generate
 

@@ -16,12 +16,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import nutpie
 import pymc as pm
 
 from bayesgmm.sampler.log_density import Frame, LogDensity, compile_log_density
-from bayesgmm.sampler.native_callback import copy_callback
-from bayesgmm.sampler.nutpie_adapter import SAMPLE_STATS, nutpie_model, read_trace
+from bayesgmm.sampler.nutpie_adapter import SAMPLE_STATS, read_trace, start_chain
 from bayesgmm.sampler.unconstrained import constrain_draws, initial_vector
 from bayesgmm.tools.progress import Advance, progress
 from bayesgmm.tools.threads import available_cores, single_threaded_blas
@@ -224,30 +222,26 @@ def draw_unconstrained(
         raise ValueError(f"`frames` has {len(frames)} items for {len(starts)} chains; expected one for each.")
     densities = [density if frame is None else density.within(frame) for frame in frames]
     seeds = _seed_sequence(random_seed).generate_state(len(starts), np.uint64)
-    copy, reports = copy_callback(), _Reports(len(starts))
+    reports = _Reports(len(starts))
 
-    def start_chain(chain: int) -> Any:
+    def start_one(chain: int) -> Any:
         frame = frames[chain]
         start = starts[chain] if frame is None else frame.to_z(starts[chain])
-        return nutpie.sample(
-            nutpie_model(densities[chain], copy, start),
+        return start_chain(
+            densities[chain],
+            start,
             draws=draws,
             tune=tune,
-            chains=1,
-            cores=1,
             seed=int(seeds[chain]),
             target_accept=target_accept,
-            progress_bar=False,
-            progress_callback=reports.of(chain),
-            return_raw_trace=True,
             adaptation=_ADAPTATION if frame is None else _ADAPTATION_IN_FRAME,
-            blocking=False,
+            progress_callback=reports.of(chain),
         )
 
     total = len(starts) * (draws + tune)
     with single_threaded_blas(), progress(reports.text, total, show=progressbar) as advance:
         told = partial(reports.tell, advance)
-        traces, interrupted = _run_chains(start_chain, len(starts), cores or available_cores(), told)
+        traces, interrupted = _run_chains(start_one, len(starts), cores or available_cores(), told)
     kept = _largest_block({chain: len(values) for chain, (values, _) in traces.items()})
     if kept is None:
         # chains that ran to their end have their draws

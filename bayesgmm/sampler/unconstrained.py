@@ -15,7 +15,6 @@ import numpy as np
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
-from pymc.initial_point import make_initial_point_expression
 from pytensor.compile.mode import Mode
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
@@ -106,13 +105,9 @@ def initial_vector(model: pm.Model) -> np.ndarray:
 
 
 def _initial_parts(model: pm.Model) -> list[np.ndarray]:
-    expressions = make_initial_point_expression(
-        free_rvs=model.free_RVs,
-        rvs_to_transforms=model.rvs_to_transforms,
-        initval_strategies=model.rvs_to_initial_values,
-        return_transformed=True,
-    )
-    return _interpreted([], expressions)()
+    with pytensor.config.change_flags(cxx=""):
+        point = model.initial_point()
+    return [point[model.rvs_to_values[rv].name] for rv in model.free_RVs]
 
 
 def unconstrained_point(model: pm.Model, point: Mapping[str, np.ndarray]) -> np.ndarray:

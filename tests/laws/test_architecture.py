@@ -36,6 +36,34 @@ MAKES_MACHINE_CODE = {"bayesgmm.tools.compiled", "bayesgmm.kernel.compiled.arith
 OTHER_WORDS = {"bayesgmm.sampler.nuts"}
 """Where a family's name means something else: "diag" is nutpie's diagonal mass matrix."""
 
+INSIDES = "bayesgmm.sampler.insides"
+"""The one file that names what other libraries promise to nobody."""
+
+PROMISED_TO_NOBODY = (
+    "arviz_base.validate",
+    "arviz_plots.plot_collection",
+    "numba.core",
+    "numba.np",
+    "nutpie.compile_pymc",
+    "pymc.initial_point",
+    "pymc.logprob",
+    "pymc.pytensorf",
+    "pytensor.link",
+)
+"""Modules of theirs that no documentation names, or that it tells to leave alone."""
+
+READ_BY_NOBODY_ELSE = {
+    "call_conv",
+    "fndesc",
+    "get_arrow_trace",
+    "get_pointer_to_function",
+    "jit_fn",
+    "make_array",
+    "overloads",
+    "populate_array",
+}
+"""Attributes of their objects, likewise."""
+
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "arviz_plots"}
 
 
@@ -138,6 +166,30 @@ def test_only_two_rooms_know_the_compilers():
         if room(name) not in ("sampler", "model") and name not in MAKES_MACHINE_CODE
     }
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_one_file_names_the_insides_of_libraries():
+    """What is private there, by an underscore or by our lists."""
+    libraries = HEAVY | {"numba", "llvmlite"}
+    wrong = []
+    for name, path in modules().items():
+        if name == INSIDES:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            found: list[str] = []
+            if isinstance(node, ast.Import):
+                found = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                found = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Attribute) and node.attr in READ_BY_NOBODY_ELSE:
+                wrong.append(f"{name} reads {ast.unparse(node)}")
+            for full in found:
+                parts = full.split(".")
+                private = any(part.startswith("_") for part in parts) or full.startswith(PROMISED_TO_NOBODY)
+                if parts[0] in libraries and private:
+                    wrong.append(f"{name} imports {full}")
+    assert wrong == []
 
 
 def test_numba_is_where_code_is_compiled():

@@ -11,13 +11,12 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
 import bayesgmm as bg
-from bayesgmm.sampler import log_density as callback
 from bayesgmm.sampler.compile_cache import (
     MOST_FUNCTIONS,
-    Remembered,
     fingerprint,
     lift_data,
     load_from_disk,
+    once,
     sources,
 )
 from bayesgmm.sampler.log_density import LogDensity, compile_log_density
@@ -28,8 +27,8 @@ ROWS = np.random.default_rng(0).normal(size=(40, 2)) * [1.0, 3.0]
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch):
-    monkeypatch.setattr(callback, "_FUNCTIONS", Remembered(MOST_FUNCTIONS))
+def nothing_made_yet():
+    once.cache_clear()
 
 
 def model(X=ROWS, K=2, **settings) -> pm.Model:
@@ -42,13 +41,14 @@ def key(built: pm.Model) -> str | None:
 
 
 def afresh(built: pm.Model) -> LogDensity:
-    """Compile without what is remembered in the process."""
-    remembered = callback._FUNCTIONS
-    callback._FUNCTIONS = Remembered(1)
+    """Compile without what was made in the process."""
+    kept = dict(once.cache)
+    once.cache_clear()
     try:
         return compile_log_density(built)
     finally:
-        callback._FUNCTIONS = remembered
+        once.cache_clear()
+        once.cache.update(kept)
 
 
 def missing() -> np.ndarray:
@@ -110,7 +110,7 @@ def test_other_numbers_share_what_fits_and_equal_a_function_of_their_own(setting
 def test_the_same_model_again_is_the_same_function_of_its_own_data():
     one, two = compile_log_density(model()), compile_log_density(model(ROWS + 1.0))
     assert one.compiled is two.compiled
-    assert len(callback._FUNCTIONS) == 1
+    assert len(once.cache) == 1
     assert not any(np.shares_memory(a, b) for a in one.data for b in two.data if np.size(a) >= ROWS.size)
 
 
@@ -130,16 +130,13 @@ def test_what_is_not_understood_is_not_remembered():
     assert fingerprint([2.0 * x], [x]) not in (None, fingerprint([4.0 * x], [x]), fingerprint([x * 2.0], [x]))
 
 
-def test_what_is_kept_is_bounded_and_the_last_used_stays():
-    kept: Remembered[int] = Remembered(2)
-    made = []
-
-    def get(name):
-        return kept.get(name, lambda: made.append(name) or len(made))
-
-    assert [get(name) for name in "abacb"] == [1, 2, 1, 3, 4]
-    assert "b" in kept and "c" in kept and "a" not in kept and len(kept) == 2
-    assert kept.get(None, lambda: 7) == 7 and len(kept) == 2
+def test_a_fingerprint_is_compiled_once_and_so_many_are_kept():
+    made: list[str] = []
+    others = [str(i) for i in range(MOST_FUNCTIONS - 1)]
+    for name in ["first", "second", "first", *others, "first", "second"]:
+        once(name, lambda name=name: made.append(name))
+    assert made == ["first", "second", *others, "second"], "the one that was used last stays"
+    assert len(once.cache) == MOST_FUNCTIONS
 
 
 def test_another_process_finds_the_function_on_disk_and_it_is_the_same():
@@ -147,11 +144,11 @@ def test_another_process_finds_the_function_on_disk_and_it_is_the_same():
     value, gradient = afresh(model())(x)
     script = f"""
 import numpy as np, bayesgmm as bg
-from bayesgmm.sampler import log_density as callback
+from bayesgmm.sampler import log_density
 def refuse(*arguments): raise AssertionError("compiled again")
-callback._compile = refuse
+log_density._compile = refuse
 rows = np.random.default_rng(0).normal(size=(40, 2)) * [1.0, 3.0]
-density = callback.compile_log_density(bg.mixture_model(rows, 2))
+density = log_density.compile_log_density(bg.mixture_model(rows, 2))
 value, gradient = density(np.linspace(-0.3, 0.4, {x.size}))
 print(value.hex(), gradient.tobytes().hex())
 """
@@ -190,6 +187,7 @@ def test_all_that_makes_a_function_is_in_its_fingerprint(monkeypatch):
             "sampler.native_callback",
             "tools.compiled",
             "sampler.compile_cache",
+            "sampler.insides",
             "sampler.unconstrained",
             "tools.sources",
         )
@@ -202,7 +200,7 @@ def test_all_that_makes_a_function_is_in_its_fingerprint(monkeypatch):
 CONSTANT = """
 import numpy as np
 import pymc as pm
-from bayesgmm.sampler import log_density as callback, compile_cache as remembered
+from bayesgmm.sampler import compile_cache, log_density
 from bayesgmm.model.likelihood import mixture_log_likelihood
 
 with pm.Model() as model:
@@ -210,19 +208,19 @@ with pm.Model() as model:
     rows = np.zeros((2, 1)), np.ones(1), np.zeros(1), mean, np.ones((1, 1, 1))
     pm.Potential("rows", mixture_log_likelihood(*rows))
 
-compile_function, made = callback._compile, []
-callback._compile = lambda *arguments: made.append(1) or compile_function(*arguments)
+compile_function, made = log_density._compile, []
+log_density._compile = lambda *arguments: made.append(1) or compile_function(*arguments)
 
 def compiled():
-    value, gradient = callback.compile_log_density(model)(np.ones(1))
+    value, gradient = log_density.compile_log_density(model)(np.ones(1))
     print(value, *gradient, len(made))
 
 compiled()
-notes = sorted(remembered.FOLDER.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+notes = sorted(compile_cache.FOLDER.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
 if len(notes) > 1:
     old, new = notes
     new.write_text(old.read_text(encoding="utf-8"), encoding="utf-8")
-    callback._FUNCTIONS.clear()
+    compile_cache.once.cache_clear()
     compiled()
 """
 

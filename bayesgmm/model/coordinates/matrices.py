@@ -2,12 +2,13 @@
 
 PyTensor has all of them (advanced indexing, `matmul`, `solve_triangular`, `qr`), general in layout and type; its numba
 backend compiles each for 4 to 20 s, where these plain loops over (K, D, D) take half a second. Each pullback is made
-of the same Ops, so derivatives of any order exist. Leading dimensions broadcast; the compiled form takes one of them.
-May import NumPy, numba and PyTensor.
+of the same Ops, so derivatives of any order exist. Leading dimensions broadcast, so that each `evaluate` is a graph's
+form over all draws, PyTensor's `gufunc_spec`; the compiled form takes one of them.
+May import NumPy, numba, PyTensor and what registers a compiled form.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -16,10 +17,9 @@ import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
-from pytensor.graph.replace import _vectorize_node
-from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 from pytensor.tensor.variable import TensorVariable
 
+from bayesgmm.sampler.insides import compiled_form
 from bayesgmm.tools.sources import version
 
 VERSION = version(sys.modules[__name__])
@@ -37,6 +37,7 @@ class UpperTriangle(Op):
     """Fill upper triangular (..., D, D) with diagonals (..., D) and what is above them, row by row, (..., D(D-1)/2)."""
 
     __props__ = ()
+    gufunc_spec = (f"{__name__}.UpperTriangle.evaluate", 2, 1)
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check the arguments."""
@@ -45,14 +46,18 @@ class UpperTriangle(Op):
         return Apply(self, [diagonal, above], [pt.tensor(shape=(*shape, shape[-1]), dtype="float64")])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
+        """Evaluate."""
+        output_storage[0][0] = self.evaluate(*inputs)
+
+    @staticmethod
+    def evaluate(diagonal: np.ndarray, above: np.ndarray) -> np.ndarray:
         """Fill by index."""
-        diagonal, above = inputs
         D = diagonal.shape[-1]
-        out = np.zeros((*diagonal.shape, D))
+        out = np.zeros((*np.broadcast_shapes(diagonal.shape[:-1], above.shape[:-1]), D, D))
         out[..., np.arange(D), np.arange(D)] = diagonal
         i, j = np.triu_indices(D, 1)
         out[..., i, j] = above
-        output_storage[0][0] = out
+        return out
 
     def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
         """Give the shape of the diagonals, and D again."""
@@ -63,10 +68,27 @@ class UpperTriangle(Op):
         return list(read_upper_triangle(cotangents[0]))
 
 
+@compiled_form(UpperTriangle, VERSION, (2, 2))
+@numba.njit(error_model="numpy")
+def fill_upper_triangles(diagonal: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Diagonals (K, D) and elements above (K, P) to (K, D, D)."""
+    K, D = diagonal.shape
+    out = np.zeros((K, D, D))
+    for k in range(K):
+        p = 0
+        for i in range(D):
+            out[k, i, i] = diagonal[k, i]
+            for j in range(i + 1, D):
+                out[k, i, j] = above[k, p]
+                p += 1
+    return out
+
+
 class ReadUpperTriangle(Op):
     """Read from (..., D, D) the diagonals (..., D) and the elements above them, row by row, (..., D(D-1)/2)."""
 
     __props__ = ()
+    gufunc_spec = (f"{__name__}.ReadUpperTriangle.evaluate", 1, 2)
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check the argument."""
@@ -76,11 +98,15 @@ class ReadUpperTriangle(Op):
         return Apply(self, [matrices], [pt.tensor(shape=(*batch, n), dtype="float64") for n in (D, P)])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
+        """Evaluate."""
+        output_storage[0][0], output_storage[1][0] = self.evaluate(*inputs)
+
+    @staticmethod
+    def evaluate(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read by index."""
-        D = inputs[0].shape[-1]
+        D = matrices.shape[-1]
         i, j = np.triu_indices(D, 1)
-        output_storage[0][0] = inputs[0][..., np.arange(D), np.arange(D)]
-        output_storage[1][0] = inputs[0][..., i, j]
+        return matrices[..., np.arange(D), np.arange(D)], matrices[..., i, j]
 
     def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
         """Give (..., D) and (..., D(D-1)/2)."""
@@ -96,10 +122,27 @@ class ReadUpperTriangle(Op):
         return [upper_triangle(*parts)]
 
 
+@compiled_form(ReadUpperTriangle, VERSION, (3,))
+@numba.njit(error_model="numpy")
+def read_upper_triangles(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(K, D, D) to diagonals (K, D) and elements above (K, P)."""
+    K, D = matrices.shape[0], matrices.shape[1]
+    diagonal, above = np.empty((K, D)), np.empty((K, D * (D - 1) // 2))
+    for k in range(K):
+        p = 0
+        for i in range(D):
+            diagonal[k, i] = matrices[k, i, i]
+            for j in range(i + 1, D):
+                above[k, p] = matrices[k, i, j]
+                p += 1
+    return diagonal, above
+
+
 class Product(Op):
     """Multiply (..., D, E) by (..., E, F); a batch of length one goes with every other."""
 
     __props__ = ()
+    gufunc_spec = ("numpy.matmul", 2, 1)
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check the arguments."""
@@ -129,10 +172,27 @@ class Product(Op):
         return [_unbroadcast(gradient, variable) for gradient, variable in zip(gradients, inputs, strict=True)]
 
 
+@compiled_form(Product, VERSION, (3, 3))
+@numba.njit(error_model="numpy")
+def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """A_k B_k; a batch of length one goes with every k."""
+    K = max(left.shape[0], right.shape[0])
+    a, b = (1 if left.shape[0] > 1 else 0), (1 if right.shape[0] > 1 else 0)
+    out = np.zeros((K, left.shape[1], right.shape[2]))
+    for k in range(K):
+        for i in range(left.shape[1]):
+            for m in range(right.shape[1]):
+                element = left[a * k, i, m]
+                for j in range(right.shape[2]):
+                    out[k, i, j] += element * right[b * k, m, j]
+    return out
+
+
 class UpperInverse(Op):
     """Invert upper triangular (..., D, D) by back substitution; the lower triangle is not read."""
 
     __props__ = ()
+    gufunc_spec = (f"{__name__}.UpperInverse.evaluate", 1, 1)
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check the argument."""
@@ -140,8 +200,12 @@ class UpperInverse(Op):
         return Apply(self, [matrices], [pt.tensor(shape=matrices.type.shape, dtype="float64")])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
+        """Evaluate."""
+        output_storage[0][0] = self.evaluate(*inputs)
+
+    @staticmethod
+    def evaluate(U: np.ndarray) -> np.ndarray:
         """Solve column by column; a zero on the diagonal gives infinities, not an exception."""
-        U = inputs[0]
         V = np.zeros(U.shape)
         with np.errstate(all="ignore"):
             for j in range(U.shape[-1]):
@@ -149,7 +213,7 @@ class UpperInverse(Op):
                 for i in range(j - 1, -1, -1):
                     total = (U[..., i, i + 1 : j + 1] * V[..., i + 1 : j + 1, j]).sum(axis=-1)
                     V[..., i, j] = -total / U[..., i, i]
-        output_storage[0][0] = V
+        return V
 
     def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
         """Give the shape of the argument."""
@@ -162,10 +226,28 @@ class UpperInverse(Op):
         return [-upper_triangle(*read_upper_triangle(gradient))]
 
 
+@compiled_form(UpperInverse, VERSION, (3,))
+@numba.njit(error_model="numpy")
+def invert_upper(U: np.ndarray) -> np.ndarray:
+    """V_k = U_k^-1 by back substitution."""
+    K, D = U.shape[0], U.shape[1]
+    V = np.zeros((K, D, D))
+    for k in range(K):
+        for j in range(D):
+            V[k, j, j] = 1.0 / U[k, j, j]
+            for i in range(j - 1, -1, -1):
+                total = 0.0
+                for m in range(i + 1, j + 1):
+                    total += U[k, i, m] * V[k, m, j]
+                V[k, i, j] = -total / U[k, i, i]
+    return V
+
+
 class UpperFactor(Op):
     """Find upper triangular U, positive on the diagonal, with U U^T = F F^T for square F (..., D, D): F = U Q."""
 
     __props__ = ()
+    gufunc_spec = (f"{__name__}.UpperFactor.evaluate", 1, 1)
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check the argument."""
@@ -173,8 +255,13 @@ class UpperFactor(Op):
         return Apply(self, [matrices], [pt.tensor(shape=matrices.type.shape, dtype="float64")])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: Sequence[Any]) -> None:
+        """Evaluate."""
+        output_storage[0][0] = self.evaluate(*inputs)
+
+    @staticmethod
+    def evaluate(F: np.ndarray) -> np.ndarray:
         """Make the rows orthonormal by Gram and Schmidt, the last row first; a singular F gives NaN, no exception."""
-        Q = np.array(inputs[0])
+        Q = np.array(F)
         U = np.zeros(Q.shape)
         with np.errstate(all="ignore"):
             for j in range(Q.shape[-1] - 1, -1, -1):
@@ -182,7 +269,7 @@ class UpperFactor(Op):
                 Q[..., j, :] /= U[..., j, j, None]
                 U[..., :j, j] = (Q[..., :j, :] * Q[..., j, None, :]).sum(axis=-1)
                 Q[..., :j, :] -= U[..., :j, j, None] * Q[..., j, None, :]
-        output_storage[0][0] = U
+        return U
 
     def infer_shape(self, node: Apply, input_shapes: list[tuple]) -> list[tuple]:
         """Give the shape of the argument."""
@@ -201,79 +288,7 @@ class UpperFactor(Op):
         return [product(inverse.swapaxes(-1, -2), product(symmetric, product(inverse, F)))]
 
 
-def _unbroadcast(gradient: TensorVariable, variable: Variable) -> TensorVariable:
-    """Sum a gradient over the leading dimensions that `variable` does not have, or has with length one."""
-    extra = gradient.type.ndim - variable.type.ndim
-    gradient = gradient.sum(axis=tuple(range(extra))) if extra else gradient
-    ones = tuple(
-        axis
-        for axis in range(variable.type.ndim - 2)
-        if variable.type.shape[axis] == 1 and gradient.type.shape[axis] != 1
-    )
-    return gradient.sum(axis=ones, keepdims=True) if ones else gradient
-
-
-@numba.njit(error_model="numpy")
-def fill_upper_triangles(diagonal: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """Diagonals (K, D) and elements above (K, P) to (K, D, D)."""
-    K, D = diagonal.shape
-    out = np.zeros((K, D, D))
-    for k in range(K):
-        p = 0
-        for i in range(D):
-            out[k, i, i] = diagonal[k, i]
-            for j in range(i + 1, D):
-                out[k, i, j] = above[k, p]
-                p += 1
-    return out
-
-
-@numba.njit(error_model="numpy")
-def read_upper_triangles(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(K, D, D) to diagonals (K, D) and elements above (K, P)."""
-    K, D = matrices.shape[0], matrices.shape[1]
-    diagonal, above = np.empty((K, D)), np.empty((K, D * (D - 1) // 2))
-    for k in range(K):
-        p = 0
-        for i in range(D):
-            diagonal[k, i] = matrices[k, i, i]
-            for j in range(i + 1, D):
-                above[k, p] = matrices[k, i, j]
-                p += 1
-    return diagonal, above
-
-
-@numba.njit(error_model="numpy")
-def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """A_k B_k; a batch of length one goes with every k."""
-    K = max(left.shape[0], right.shape[0])
-    a, b = (1 if left.shape[0] > 1 else 0), (1 if right.shape[0] > 1 else 0)
-    out = np.zeros((K, left.shape[1], right.shape[2]))
-    for k in range(K):
-        for i in range(left.shape[1]):
-            for m in range(right.shape[1]):
-                element = left[a * k, i, m]
-                for j in range(right.shape[2]):
-                    out[k, i, j] += element * right[b * k, m, j]
-    return out
-
-
-@numba.njit(error_model="numpy")
-def invert_upper(U: np.ndarray) -> np.ndarray:
-    """V_k = U_k^-1 by back substitution."""
-    K, D = U.shape[0], U.shape[1]
-    V = np.zeros((K, D, D))
-    for k in range(K):
-        for j in range(D):
-            V[k, j, j] = 1.0 / U[k, j, j]
-            for i in range(j - 1, -1, -1):
-                total = 0.0
-                for m in range(i + 1, j + 1):
-                    total += U[k, i, m] * V[k, m, j]
-                V[k, i, j] = -total / U[k, i, i]
-    return V
-
-
+@compiled_form(UpperFactor, VERSION, (3,))
 @numba.njit(error_model="numpy")
 def factorise(F: np.ndarray) -> np.ndarray:
     """U_k with U_k U_k^T = F_k F_k^T, by Gram and Schmidt on the rows from the last to the first."""
@@ -301,53 +316,16 @@ def factorise(F: np.ndarray) -> np.ndarray:
     return U
 
 
-def one_batch_dimension(function: Callable, node: Apply, ndim: int) -> Callable:
-    """Check that the compiled form fits, with one leading dimension."""
-    if any(variable.type.ndim != ndim for variable in node.inputs):
-        raise NotImplementedError(
-            f"the compiled form of {node.op} takes one leading dimension, received {node.inputs}."
-        )
-    return function
-
-
-@register_funcify_and_cache_key(UpperTriangle)
-def funcify_upper_triangle(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(fill_upper_triangles, node, 2), VERSION
-
-
-@register_funcify_and_cache_key(ReadUpperTriangle)
-def funcify_read_upper_triangle(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(read_upper_triangles, node, 3), VERSION
-
-
-@register_funcify_and_cache_key(Product)
-def funcify_product(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(multiply, node, 3), VERSION
-
-
-@register_funcify_and_cache_key(UpperInverse)
-def funcify_upper_inverse(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(invert_upper, node, 3), VERSION
-
-
-@register_funcify_and_cache_key(UpperFactor)
-def funcify_upper_factor(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(factorise, node, 3), VERSION
-
-
-@_vectorize_node.register(UpperTriangle)
-@_vectorize_node.register(ReadUpperTriangle)
-@_vectorize_node.register(Product)
-@_vectorize_node.register(UpperInverse)
-@_vectorize_node.register(UpperFactor)
-def vectorize_batched(op: Op, node: Apply, *batched_inputs: Variable) -> Apply:
-    """Vectorise a graph over draws: these Ops take leading dimensions as they are."""
-    return op.make_node(*batched_inputs)
+def _unbroadcast(gradient: TensorVariable, variable: Variable) -> TensorVariable:
+    """Sum a gradient over the leading dimensions that `variable` does not have, or has with length one."""
+    extra = gradient.type.ndim - variable.type.ndim
+    gradient = gradient.sum(axis=tuple(range(extra))) if extra else gradient
+    ones = tuple(
+        axis
+        for axis in range(variable.type.ndim - 2)
+        if variable.type.shape[axis] == 1 and gradient.type.shape[axis] != 1
+    )
+    return gradient.sum(axis=ones, keepdims=True) if ones else gradient
 
 
 upper_triangle: Any = UpperTriangle()

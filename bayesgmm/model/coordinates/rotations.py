@@ -16,18 +16,17 @@ May import NumPy, numba and PyTensor.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
-from pytensor.graph.replace import _vectorize_node
-from pytensor.link.numba.dispatch.basic import register_funcify_and_cache_key
 
 from bayesgmm.model.coordinates.matrices import product
+from bayesgmm.sampler.insides import compiled_form
 from bayesgmm.tools.sources import version
 
 VERSION = version(sys.modules[__name__])
@@ -48,6 +47,7 @@ class Rotation(Op):
     """Q = prod G_ij(t_ij), (..., D, D), from angles (..., P), one for each plane."""
 
     __props__ = ()
+    gufunc_spec = (f"{__name__}.rotation_matrices", 1, 1)
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check the argument; the number of planes must be known."""
@@ -70,6 +70,28 @@ class Rotation(Op):
     def pullback(self, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
         """Give <G, dQ/dt_p> for each plane p, see `RotationPullback`."""
         return [rotation_pullback(inputs[0], product(cotangents[0], outputs[0].swapaxes(-1, -2)))]
+
+
+@compiled_form(Rotation, VERSION, (2,))
+@numba.njit(error_model="numpy")
+def multiply_rotations(angles: np.ndarray) -> np.ndarray:
+    """Angles (K, P) to Q (K, D, D)."""
+    K, P = angles.shape
+    D = (1 + int(np.sqrt(1 + 8 * P))) // 2
+    Q = np.zeros((K, D, D))
+    for k in range(K):
+        for i in range(D):
+            Q[k, i, i] = 1.0
+        p = 0
+        for i in range(D):
+            for j in range(i + 1, D):
+                c, s = np.cos(angles[k, p]), np.sin(angles[k, p])
+                for m in range(D):
+                    first, second = Q[k, m, i], Q[k, m, j]
+                    Q[k, m, i] = c * first + s * second
+                    Q[k, m, j] = c * second - s * first
+                p += 1
+    return Q
 
 
 class RotationPullback(Op):
@@ -103,27 +125,7 @@ class RotationPullback(Op):
         return [input_shapes[0]]
 
 
-@numba.njit(error_model="numpy")
-def multiply_rotations(angles: np.ndarray) -> np.ndarray:
-    """Angles (K, P) to Q (K, D, D)."""
-    K, P = angles.shape
-    D = (1 + int(np.sqrt(1 + 8 * P))) // 2
-    Q = np.zeros((K, D, D))
-    for k in range(K):
-        for i in range(D):
-            Q[k, i, i] = 1.0
-        p = 0
-        for i in range(D):
-            for j in range(i + 1, D):
-                c, s = np.cos(angles[k, p]), np.sin(angles[k, p])
-                for m in range(D):
-                    first, second = Q[k, m, i], Q[k, m, j]
-                    Q[k, m, i] = c * first + s * second
-                    Q[k, m, j] = c * second - s * first
-                p += 1
-    return Q
-
-
+@compiled_form(RotationPullback, VERSION, (2, 3))
 @numba.njit(error_model="numpy")
 def pull_back_rotations(angles: np.ndarray, W: np.ndarray) -> np.ndarray:
     """Angles (K, P) and W (K, D, D) to derivatives (K, P)."""
@@ -151,33 +153,8 @@ def pull_back_rotations(angles: np.ndarray, W: np.ndarray) -> np.ndarray:
     return out
 
 
-def one_batch_dimension(function: Callable, node: Apply) -> Callable:
-    """Check that the compiled form fits: angles (K, P)."""
-    if node.inputs[0].type.ndim != 2:
-        raise NotImplementedError(f"the compiled form of {node.op} takes angles (K, P), received {node.inputs}.")
-    return function
-
-
-@register_funcify_and_cache_key(Rotation)
-def funcify_rotation(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(multiply_rotations, node), VERSION
-
-
-@register_funcify_and_cache_key(RotationPullback)
-def funcify_rotation_pullback(op: Op, node: Apply, **kwargs: Any) -> tuple[Callable, str]:
-    """Give PyTensor the function, and a key to its cache on disk that changes with this file and those it imports."""
-    return one_batch_dimension(pull_back_rotations, node), VERSION
-
-
 rotation: Any = Rotation()
 rotation_pullback: Any = RotationPullback()
-
-
-@_vectorize_node.register(Rotation)
-def vectorize_rotation(op: Op, node: Apply, *batched_inputs: Variable) -> Apply:
-    """Vectorise a graph over draws: the Op takes leading dimensions as they are."""
-    return op.make_node(*batched_inputs)
 
 
 def rotation_matrices(angles: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 from pytensor.gradient import verify_grad
 from pytensor.graph.replace import vectorize_graph
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.utils import import_func_from_string
 
 from bayesgmm.model.coordinates.matrices import (
     covariances,
@@ -21,6 +23,7 @@ from bayesgmm.model.coordinates.matrices import (
     upper_inverse,
     upper_triangle,
 )
+from bayesgmm.model.coordinates.rotations import rotation
 from tests.support.reference import INTERPRETED, random_parameters
 
 
@@ -87,6 +90,49 @@ def test_shapes_are_inferred_without_running(rng):
     outputs = [product(U, U), upper_inverse(U), *read_upper_triangle(U), upper_triangle(*read_upper_triangle(U))]
     shapes = pytensor.function([U], [output.shape for output in outputs], mode="FAST_COMPILE")
     assert [tuple(s) for s in shapes(np.ones((2, 4, 4)))] == [(2, 4, 4), (2, 4, 4), (2, 4), (2, 6), (2, 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes"),
+    [
+        (upper_triangle, [(3, 2), (3, 1)]),
+        (read_upper_triangle, [(3, 2, 2)]),
+        (product, [(1, 2, 4), (3, 4, 3)]),
+        (upper_inverse, [(3, 2, 2)]),
+        (upper_factor, [(3, 2, 2)]),
+        (rotation, [(3, 3)]),
+    ],
+    ids=str,
+)
+def test_operations_are_vectorised_over_draws_in_one_call(rng, op, shapes):
+    variables = [pt.tensor(shape=shape, dtype="float64") for shape in shapes]
+    outputs = op(*variables, return_list=True)
+    values = [rng.normal(size=(5, *shape)) for shape in shapes]
+    for fixed in (None, 0) if len(shapes) > 1 else (None,):  # an argument may be the same in all draws
+        given = [value[0] if i == fixed else value for i, value in enumerate(values)]
+        many = {
+            variable: pt.tensor(shape=(None, *shape), dtype="float64")
+            for i, (variable, shape) in enumerate(zip(variables, shapes, strict=True))
+            if i != fixed
+        }
+        found = vectorize_graph(outputs, many)
+        node = found[0].owner
+        assert isinstance(node.op, Blockwise) and node.op.core_op == op
+        gufunc = import_func_from_string(op.gufunc_spec[0])
+        assert gufunc is not None and op.gufunc_spec[1:] == (len(shapes), len(outputs))
+        function = pytensor.function([many.get(v, v) for v in variables], found, mode=INTERPRETED)
+        alone = pytensor.function(variables, outputs, mode=INTERPRETED)
+        drawn = [alone(*(v if i == fixed else v[s] for i, v in enumerate(given))) for s in range(5)]
+        for together, one_by_one in zip(function(*given), zip(*drawn, strict=True), strict=True):
+            np.testing.assert_array_equal(together, np.stack(one_by_one))
+
+
+def test_operations_of_the_same_types_are_not_taken_for_each_other(rng):
+    """PyTensor finds machine code by keys of operations, which must tell them apart."""
+    F = pt.tensor(shape=(None, 2, 2), dtype="float64")
+    values = rng.normal(size=(3, 2, 2))
+    for op, compiled in ((upper_inverse, invert_upper), (upper_factor, factorise)):
+        assert_allclose(pytensor.function([F], op(F), mode="NUMBA")(values), compiled(values), rtol=1e-12)
 
 
 def test_graphs_are_vectorised_over_draws(rng):
