@@ -3,7 +3,7 @@
 May import NumPy, SciPy and `noise` only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,20 @@ class MixtureParameters:
     noise: Noise | None = None
 
     @classmethod
-    def from_covariances(cls, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> "MixtureParameters":
+    def from_covariances(
+        cls,
+        weights: np.ndarray,
+        means: np.ndarray,
+        covariances: np.ndarray,
+        *,
+        factorise: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> "MixtureParameters":
         """Check and factorise.
+
+        Parameters
+        ----------
+        factorise : callable, optional
+            In place of `inverse_cholesky`, whose answer it may remember.
 
         Raises
         ------
@@ -68,7 +80,7 @@ class MixtureParameters:
         allowed = 1e-6 * spread[..., :, None] * spread[..., None, :]
         if (np.abs(covariances - np.swapaxes(covariances, -1, -2)) > allowed).any():
             raise ParameterError("`covariances` must be symmetric: average each with its transpose.")
-        return cls(weights / total[..., None], means, covariances, inverse_cholesky(covariances))
+        return cls(weights / total[..., None], means, covariances, (factorise or inverse_cholesky)(covariances))
 
     @classmethod
     def stack(cls, mixtures: Sequence["MixtureParameters"]) -> "MixtureParameters":

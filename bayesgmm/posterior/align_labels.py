@@ -16,12 +16,12 @@ from bayesgmm.posterior.datatree import (
     CHAIN,
     COMPONENT,
     DRAW,
-    META,
     fixed_labels,
     meta,
     parameter_dataset,
     posterior_parameters,
     view,
+    write_meta,
 )
 from bayesgmm.posterior.quantities import MOST_NUMBERS, memberships, plogp
 
@@ -91,7 +91,7 @@ def align_labels(dt: xr.DataTree, method: Literal["em", "kl"] = "em") -> xr.Data
         )
     drawn, fixed = posterior_parameters(dt), fixed_labels(dt)
     if method == "em":
-        found = align(drawn, posterior_parameters(dt, "em"), fixed=fixed)
+        alignment = align(drawn, posterior_parameters(dt, "em"), fixed=fixed)
         attrs: dict[str, object] = {"method": method}
     else:
         observations = view(dt).observations
@@ -102,29 +102,32 @@ def align_labels(dt: xr.DataTree, method: Literal["em", "kl"] = "em") -> xr.Data
         rows = some_rows(observations, MOST_ROWS)
         relabelled, objective = stephens(rows, drawn.flat(), fixed)
         shape = drawn.batch_shape
-        found = Alignment(*(part.reshape(*shape, *part.shape[1:]) for part in relabelled))
+        alignment = Alignment(*(part.reshape(*shape, *part.shape[1:]) for part in relabelled))
         attrs = {
             "method": method,
             "n_iterations": len(objective) - 1,
             "objective": json.dumps(objective),
             "n_rows": rows.n_rows,
         }
-    return _relabelled(dt, drawn, found, attrs)
+    return _relabelled(dt, drawn, alignment, attrs)
 
 
-def _relabelled(dt: xr.DataTree, drawn: MixtureParameters, found: Alignment, attrs: dict[str, object]) -> xr.DataTree:
+def _relabelled(
+    dt: xr.DataTree, drawn: MixtureParameters, alignment: Alignment, attrs: dict[str, object]
+) -> xr.DataTree:
+    """Put draws in their new labels, and how they came to them, in a copy."""
     old = dt["posterior"].to_dataset()
     coords = {dim: old.coords[dim] for dim in (CHAIN, DRAW) if dim in old.coords}
     mixture = view(dt)
-    new = parameter_dataset(drawn.permute(found.permutation), mixture.feature_names, mixture.units)
+    new = parameter_dataset(drawn.permute(alignment.permutation), mixture.feature_names, mixture.units)
     new = new.assign_coords(coords).assign_attrs(old.attrs)
     before = dt["alignment"].dataset if "alignment" in dt.children else {}
-    permutation = found.permutation
+    permutation = alignment.permutation
     if "permutation" in before:
         # of the draw as sampled, not as it came here
         earlier = before["permutation"].transpose(CHAIN, DRAW, COMPONENT).values
         permutation = np.take_along_axis(earlier, permutation, axis=-1)
-    arrays = found._replace(permutation=permutation)._asdict()
+    arrays = alignment._replace(permutation=permutation)._asdict()
     result = dt.copy(deep=True)
     result["posterior"] = xr.DataTree(new)
     result["alignment"] = xr.DataTree(
@@ -134,8 +137,8 @@ def _relabelled(dt: xr.DataTree, drawn: MixtureParameters, found: Alignment, att
             attrs=attrs,
         )
     )
-    if META in dt.attrs:
-        result.attrs[META] = json.dumps(meta(dt) | {"labels": attrs["method"]})
+    if said := meta(dt, missing_ok=True):
+        write_meta(result, said | {"labels": attrs["method"]})
     return result
 
 

@@ -1,13 +1,14 @@
 """Where groups, dimensions and coordinates are named: parameters in, a DataTree in ArviZ's schema out, and back.
 
-Nothing else in the package spells a dimension. May import xarray and the modules below it, not PyMC or PyTensor.
+Nothing else in the package spells a dimension, or reads and writes the JSON of the root attribute. May import xarray
+and the modules below it, not PyMC or PyTensor.
 """
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import covariance_family
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.posterior.factors import precision_factors
+from bayesgmm.tools.atomic import replacing
 
 MODE, IMPORTANCE_DRAW = "mode", "importance_draw"
 CHAIN, DRAW, COMPONENT, FEATURE, FEATURE_BIS, OBS = "chain", "draw", "component", "feature", "feature_bis", "obs_id"
@@ -36,7 +39,10 @@ CELL = "cell"
 """Values of the observed data that are missing or were measured with an error."""
 
 SCHEMA_VERSION = 1
+"""Of what is written here; this and every earlier one is read."""
+
 META = "bayesgmm"
+"""Root attribute that says, in JSON, how a posterior was made."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,8 +115,8 @@ def _stored_observations(
     weights = known[ROW_WEIGHTS].values if ROW_WEIGHTS in known else None
     errors = None
     if ERRORS in known:
-        found = known[ERRORS]
-        errors = found.transpose(OBS, FEATURE, *([FEATURE_BIS] if FEATURE_BIS in found.dims else [])).values
+        dims = (OBS, FEATURE, FEATURE_BIS)[: known[ERRORS].ndim]
+        errors = known[ERRORS].transpose(*dims).values
     observations = as_new_observations(observed, parameters, names, weights=weights, errors=errors)
     if KNOWN_LABELS not in known:
         return observations
@@ -125,38 +131,40 @@ def _stored_observations(
 
 def _constant_data(observations: Observations, coords: Mapping[str, Any]) -> xr.Dataset | None:
     """Lay down what comes with the rows, as `_stored_observations` reads it; None where nothing does."""
-    found: dict[str, Any] = {}
+    known: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {}
     if observations.weights is not None:
-        found[ROW_WEIGHTS] = (OBS, observations.weights, {"units": "1"})
+        known[ROW_WEIGHTS] = ((OBS,), observations.weights, {"units": "1"})
     if (errors := observations.errors) is not None:
         text = "variances or covariances of the measurement errors, in squared units"
-        found[ERRORS] = ((OBS, FEATURE, FEATURE_BIS)[: errors.ndim], errors, {"long_name": text})
+        known[ERRORS] = ((OBS, FEATURE, FEATURE_BIS)[: errors.ndim], errors, {"long_name": text})
     if observations.known_labels is not None:
         attrs = {"long_name": "component where it is known, -1 where not"}
         if observations.label_names is not None:
             attrs[LABEL_NAMES] = json.dumps(observations.label_names)
-        found[KNOWN_LABELS] = (OBS, observations.known_labels, attrs)
-    if not found:
+        known[KNOWN_LABELS] = ((OBS,), observations.known_labels, attrs)
+    if not known:
         return None
-    used = {dim for part in found.values() for dim in ([part[0]] if isinstance(part[0], str) else part[0])}
+    used = {dim for dims, _, _ in known.values() for dim in dims}
     names = list(observations.feature_names)
     every = {**coords, FEATURE: names, FEATURE_BIS: names}
-    return xr.Dataset(found, coords={dim: values for dim, values in every.items() if dim in used})
+    return xr.Dataset(known, coords={dim: values for dim, values in every.items() if dim in used})
 
 
 def posterior_parameters(dt: xr.DataTree, group: str = "posterior") -> MixtureParameters:
     """Parameters of a group, with its leading dimensions ((chain, draw), or none for the group ``em``)."""
     if group not in dt.children:
         raise ValueError(f"the DataTree has no group {group!r}; it has {sorted(dt.children)}.")
-    data = dt[group]
+    data = dt.children[group]
     missing = [name for name in ("weights", "means", "covariances") if name not in data]
     if missing:
         raise ValueError(f"group {group!r} lacks {missing}: expected what `sample_posterior` returns.")
     lead = [dim for dim in (CHAIN, DRAW) if dim in data["weights"].dims]
+    covariances = data["covariances"].transpose(*lead, COMPONENT, FEATURE, FEATURE_BIS).values
     parameters = MixtureParameters.from_covariances(
         data["weights"].transpose(*lead, COMPONENT).values,
         data["means"].transpose(*lead, COMPONENT, FEATURE).values,
-        data["covariances"].transpose(*lead, COMPONENT, FEATURE, FEATURE_BIS).values,
+        covariances,
+        factorise=partial(precision_factors, data),
     )
     if NOISE_WEIGHT not in data:
         return parameters
@@ -168,7 +176,7 @@ def posterior_parameters(dt: xr.DataTree, group: str = "posterior") -> MixturePa
 
 def background(dt: xr.DataTree) -> Background | None:
     """Where noise is, from the root attribute; None for a mixture without."""
-    stored = meta(dt).get(NOISE) if META in dt.attrs else None
+    stored = meta(dt, missing_ok=True).get(NOISE)
     return None if stored is None else Background.from_json(stored)
 
 
@@ -258,7 +266,7 @@ def posterior_datatree(
     tree = xr.DataTree.from_dict(groups)
     noise = parameters.noise
     of_noise = {} if noise is None else {NOISE: noise.background.to_json()}
-    tree.attrs[META] = json.dumps({"schema_version": SCHEMA_VERSION, **meta, **of_noise})
+    write_meta(tree, {**meta, **of_noise})
     return tree
 
 
@@ -276,27 +284,50 @@ def em_fit(dt: xr.DataTree) -> GaussianMixture:
     )
 
 
-def meta(dt: xr.DataTree) -> dict[str, Any]:
-    """Return what the DataTree says of its making: K, family, resolved prior, seed, versions."""
+def meta(dt: xr.DataTree, *, missing_ok: bool = False) -> dict[str, Any]:
+    """Return what the DataTree says of its making: K, family, resolved prior, seed, versions.
+
+    Parameters
+    ----------
+    missing_ok : bool
+        Whether a DataTree that says nothing of it has an empty answer.
+
+    Raises
+    ------
+    ValueError
+        When it says nothing, what it says is no JSON, or it was written by a later version of this package.
+    """
     if META not in dt.attrs:
+        if missing_ok:
+            return {}
         raise ValueError(f"the DataTree has no root attribute {META!r}: expected what `sample_posterior` returns.")
-    return json.loads(dt.attrs[META])
+    try:
+        said = json.loads(dt.attrs[META])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the root attribute {META!r} is not the JSON of `sample_posterior`: {error}.") from None
+    if said.get("schema_version", SCHEMA_VERSION) > SCHEMA_VERSION:
+        raise ValueError(
+            f"the DataTree has schema version {said['schema_version']}, and this version of bayesgmm reads up to "
+            f"{SCHEMA_VERSION}: update bayesgmm."
+        )
+    return said
+
+
+def write_meta(dt: xr.DataTree, said: Mapping[str, Any]) -> None:
+    """Say in a DataTree how it was made, in place of what it said before; `said` must be JSON."""
+    dt.attrs[META] = json.dumps({"schema_version": SCHEMA_VERSION, **said})
 
 
 def fixed_labels(dt: xr.DataTree) -> tuple[int, ...]:
     """Components that keep their labels, because some rows were known to be of them; none where nothing is said."""
-    said = meta(dt).get("known_components", ()) if META in dt.attrs else ()
-    return tuple(int(k) for k in said)
+    return tuple(int(k) for k in meta(dt, missing_ok=True).get("known_components", ()))
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write netCDF beside its place, then move it there: an interrupted run leaves no broken file."""
-    path = Path(path)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
+    with replacing(path) as temporary:
         tree.to_netcdf(temporary, engine="h5netcdf")
-        os.replace(temporary, path)
-    return path
+    return Path(path)
 
 
 def unit_text(units: tuple[str, ...]) -> str:

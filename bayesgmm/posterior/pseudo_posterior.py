@@ -11,7 +11,6 @@ With F F^T = H^-1 and M = F^T J F, R = F M^(1/2) F^-1 with the symmetric root is
 of coordinates alters. Where J = H, as without a design in a large sample from the model itself, it moves nothing.
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -146,7 +145,7 @@ def adjust_pseudo_posterior(
     new = new.assign_coords({name: old[name] for name in (datatree.CHAIN, datatree.DRAW)})
     tree = dt.copy().drop_nodes([name for name in DROPPED if name in dt.children])
     tree["posterior"] = xr.DataTree(new)
-    tree.attrs[datatree.META] = json.dumps(meta)
+    datatree.write_meta(tree, meta)
     return tree
 
 

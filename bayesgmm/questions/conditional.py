@@ -1,6 +1,5 @@
 """Mixtures of some of the features: marginal over the others, or conditional on them, in every draw."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
@@ -14,11 +13,12 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import (
     FEATURE,
     FEATURE_BIS,
-    META,
     NOISE,
+    meta,
     parameter_dataset,
     posterior_parameters,
     view,
+    write_meta,
 )
 
 FITTED = ("posterior", "em")
@@ -159,9 +159,9 @@ def _say(tree: xr.DataTree, dt: xr.DataTree, features: list[int], key: str, valu
 
     `features` are the positions of those that it has: the background of noise is that of these.
     """
-    before = json.loads(dt.attrs[META]) if META in dt.attrs else {}
+    before = meta(dt, missing_ok=True)
     kept = {name: before[name] for name in before if name not in ("prior", "covariance_type")}
     if kept.get(NOISE) is not None:
         kept[NOISE] = Background.from_json(kept[NOISE]).marginal(features).to_json()
-    tree.attrs[META] = json.dumps({**kept, "covariance_type": "full", key: value})
+    write_meta(tree, {**kept, "covariance_type": "full", key: value})
     return tree

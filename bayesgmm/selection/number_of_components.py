@@ -1,6 +1,5 @@
 """How many components, as a posterior: from the evidence of each K, and from an overfitted mixture's filled ones."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, hypot, log
@@ -176,7 +175,7 @@ def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float
         if isinstance(one, xr.DataTree):
             if (stored := int(datatree.meta(one)["n_components"])) != K:
                 raise ValueError(f"the posterior given for K = {K} has {stored} components.")
-            backgrounds.add(json.dumps(datatree.meta(one).get(datatree.NOISE)))
+            backgrounds.add(repr(datatree.meta(one).get(datatree.NOISE)))
             if len(backgrounds) > 1:
                 raise ValueError(f"the posterior given for K = {K} has another noise component than one before it.")
             one = log_evidence(one, random_seed=int(seed))

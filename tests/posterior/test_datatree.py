@@ -67,6 +67,26 @@ def test_the_root_says_how_it_was_made_in_one_json_string():
     assert (said["n_components"], said["covariance_type"], said["schema_version"]) == (2, "full", 1)
     with pytest.raises(ValueError, match="no root attribute 'bayesgmm'"):
         datatree.meta(xr.DataTree())
+    assert datatree.meta(xr.DataTree(), missing_ok=True) == {}
+
+
+def test_what_is_said_anew_replaces_what_was_and_keeps_the_version():
+    dt = xr.DataTree()
+    datatree.write_meta(dt, {"method": "nuts", "draws": 3})
+    datatree.write_meta(dt, {"method": "laplace"})
+    assert datatree.meta(dt) == {"schema_version": datatree.SCHEMA_VERSION, "method": "laplace"}
+    dt.attrs["bayesgmm"] = '{"method": "nuts"}'
+    assert datatree.meta(dt) == {"method": "nuts"}
+
+
+def test_what_cannot_be_read_is_refused_with_the_reason():
+    dt = xr.DataTree()
+    dt.attrs["bayesgmm"] = "method nuts"
+    with pytest.raises(ValueError, match="'bayesgmm' is not the JSON of `sample_posterior`: Expecting value"):
+        datatree.meta(dt)
+    datatree.write_meta(dt, {"schema_version": datatree.SCHEMA_VERSION + 1})
+    with pytest.raises(ValueError, match="schema version 2, and this version of bayesgmm reads up to 1: update"):
+        datatree.meta(dt)
 
 
 def test_arviz_takes_it_as_it_is():
@@ -116,7 +136,7 @@ def test_saved_and_loaded_in_a_new_process_the_numbers_are_the_same(tmp_path):
     _, dt, _ = fake_posterior()
     path = datatree.save(dt, tmp_path / "posterior.nc")
     code = (
-        "import json, sys, xarray as xr; from tests.posteriors import answers\n"
+        "import json, sys, xarray as xr; from tests.support.posteriors import answers\n"
         "print(json.dumps(answers(xr.open_datatree(sys.argv[1]))))"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

@@ -1,6 +1,5 @@
 """The adjustment against the model's own gradient, the sandwich of EM, and the laws it obeys."""
 
-import json
 import warnings
 from dataclasses import replace
 
@@ -130,7 +129,7 @@ def test_relabelled_draws_are_adjusted_alike():
 def test_what_cannot_be_adjusted_is_refused(pseudo):
     def changed(**facts):
         dt = pseudo.copy()
-        dt.attrs = {datatree.META: json.dumps(datatree.meta(pseudo) | facts)}
+        datatree.write_meta(dt, datatree.meta(pseudo) | facts)
         return dt
 
     with pytest.raises(AdjustmentError, match="adjusted before"):

@@ -138,7 +138,7 @@ def test_an_improper_posterior_has_none():
     prior = bg.Prior(means=priors.Normal(11.0, 3.0), covariances=priors.LKJ(1.0, sd=priors.HalfNormal(2.0)))
     tied = posterior().copy(deep=True)
     meta = datatree.meta(tied) | {"prior": prior.resolve(([11.0], [[4.0]]), 2, "full").to_dict()}
-    tied.attrs[datatree.META] = json.dumps(meta)
+    datatree.write_meta(tied, meta)
     values = tied["observed_data"]["x"].values.copy()
     values[:3] = values[0]
     tied["observed_data"] = tied["observed_data"].to_dataset().assign(x=(("obs_id", "feature"), values))

@@ -1,6 +1,5 @@
 """P(K | data) is Bayes' rule with the evidence's errors carried on; filled components are counted as one would."""
 
-import json
 from itertools import product
 from math import factorial, lgamma
 
@@ -152,7 +151,7 @@ def test_all_are_filled_where_all_are_needed_and_the_prior_is_judged():
     for e, emptied in ((0.1, True), (4.0, False)):
         tree = dt.copy()
         prior = {"weights": {"kind": "Dirichlet", "concentration": e}}
-        tree.attrs[datatree.META] = json.dumps(datatree.meta(dt) | {"prior": prior})
+        datatree.write_meta(tree, datatree.meta(dt) | {"prior": prior})
         judged = filled_components(tree)
         assert judged.table["prior"].sum() == pytest.approx(1.0)
         assert ("are not emptied" in str(judged)) != emptied
@@ -196,7 +195,7 @@ def test_rows_of_noise_fill_no_component():
 def test_posteriors_with_and_without_noise_are_not_of_one_question():
     _, with_noise, _, _ = noisy.noisy_posterior()
     pieces = {2: fake_posterior()[1], 3: with_noise.copy()}
-    pieces[3].attrs["bayesgmm"] = json.dumps({**json.loads(with_noise.attrs["bayesgmm"]), "n_components": 3})
+    datatree.write_meta(pieces[3], datatree.meta(with_noise) | {"n_components": 3})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(number_of_components, "log_evidence", lambda dt, random_seed: estimate(-1.0, 0.0))
         with pytest.raises(ValueError, match="K = 3 has another noise component"):
