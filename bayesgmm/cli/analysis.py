@@ -1,7 +1,6 @@
 """From observations to a folder of results: EM, a choice, its posterior, a report, files. Composition only."""
 
 import os
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,19 +22,10 @@ from bayesgmm.posterior import datatree
 from bayesgmm.questions.membership import membership
 from bayesgmm.selection.compare import Comparison, compare
 from bayesgmm.tools.atomic import replacing
+from bayesgmm.tools.clock import Clock
 
 if TYPE_CHECKING:
     from bayesgmm.selection.compare_posteriors import PosteriorComparison
-
-PARTS = {
-    "em": "EM",
-    "model": "model and graph",
-    "nuts_graph": "model and graph",
-    "nuts_compile": "compilation",
-    "nuts_sampling": "sampling",
-    "nuts_constrain": "alignment and likelihood",
-}
-"""What `sample_posterior` calls its parts, and what a reader is told."""
 
 FILES = (
     *("posterior.nc", "comparison.csv", "membership.csv", "synthetic.csv"),
@@ -104,7 +94,7 @@ def analyse(
     NoModelError
         When no number of components gives an admissible fit; the comparison is written by then.
     """
-    clock = _Clock(time.perf_counter() if started is None else started)
+    clock = Clock(started)
     # no window is opened, so no toolkit need be found; before anything imports matplotlib
     os.environ.setdefault("MPLBACKEND", "agg")
     clock.lap("imports")
@@ -116,7 +106,7 @@ def analyse(
         random_state=plan.seed,
         progressbar=screen.live,
     )
-    clock.lap("EM")
+    clock.lap("em")
     screen.show(report.comparison_section(comparison, plan.criterion))
     write_csv(comparison.table, out / "comparison.csv")
     if not comparison.table["admissible"].any():
@@ -125,7 +115,7 @@ def analyse(
             "data (see the notes in the table): lower -k, or choose a simpler --covariance."
         )
     chosen = comparison.best(plan.criterion)
-    clock.lap("report and files")
+    clock.lap("report")
 
     posterior = _sample(observations, chosen, plan, screen, clock)
     datatree.save(posterior, out / "posterior.nc")
@@ -138,7 +128,7 @@ def analyse(
         ("synthetic.csv", generated_frame(posterior, random_seed=plan.seed)),
     ):
         write_csv(frame, out / name)
-    clock.lap("report and files")
+    clock.lap("report")
 
     _draw_pictures(posterior, out, clock, screen)
     screen.show(report.time_section(clock.seconds))
@@ -148,7 +138,7 @@ def analyse(
 
 
 def _sample(
-    observations: Observations, chosen: GaussianMixture, plan: Plan, screen: Screen, clock: "_Clock"
+    observations: Observations, chosen: GaussianMixture, plan: Plan, screen: Screen, clock: Clock
 ) -> xr.DataTree:
     # said before the slow import, so that nobody wonders
     K = chosen.n_components
@@ -180,7 +170,7 @@ def _sample(
             )
         except LaplaceError as error:
             raise NoModelError(f"{error} Use --method nuts.") from None
-    clock.split(datatree.meta(posterior)["seconds"], rest="alignment and likelihood")
+    clock.take_over(datatree.meta(posterior)["seconds"])
     return posterior
 
 
@@ -260,7 +250,7 @@ def compare_best(
     return found
 
 
-def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock", screen: Screen) -> None:
+def _draw_pictures(posterior: xr.DataTree, out: Path, clock: Clock, screen: Screen) -> None:
     from bayesgmm.plots.components import plot_components
     from bayesgmm.plots.density import plot_density
     from bayesgmm.plots.membership import plot_membership
@@ -287,32 +277,3 @@ def _draw_pictures(posterior: xr.DataTree, out: Path, clock: "_Clock", screen: S
 
 def _numbers(counts: Sequence[int]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-
-
-class _Clock:
-    """Seconds spent in each part of a run."""
-
-    def __init__(self, started: float) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = started
-
-    def lap(self, part: str) -> None:
-        """Give the time since the last lap to a part."""
-        self._add(part, self._spent())
-
-    def split(self, seconds: dict[str, float], rest: str) -> None:
-        """Give the time since the last lap to the parts that are known, and what they leave over to `rest`."""
-        left = self._spent()
-        for key, part in PARTS.items():
-            if key in seconds:
-                self._add(part, seconds[key])
-                left -= seconds[key]
-        self._add(rest, left)
-
-    def _spent(self) -> float:
-        now = time.perf_counter()
-        spent, self._last = now - self._last, now
-        return spent
-
-    def _add(self, part: str, seconds: float) -> None:
-        self.seconds[part] = self.seconds.get(part, 0.0) + seconds

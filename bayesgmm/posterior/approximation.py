@@ -2,12 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesgmm.posterior.chains import OtherModeWarning
-from bayesgmm.posterior.posterior_modes import Mode, probabilities
+from bayesgmm.posterior.posterior_modes import Mode, OtherModeWarning, probabilities
 from bayesgmm.sampler.laplace import (
     GOOD_K,
     ImportanceDraws,
@@ -29,9 +28,31 @@ class LaplaceWarning(UserWarning):
     """The Gaussian at the mode is not near enough to the posterior."""
 
 
+class Approximation(NamedTuple):
+    """Draws around a mode, and how good they are.
+
+    Attributes
+    ----------
+    values : (chains, draws, n) float64
+        Unconstrained.
+    sample_stats : dict
+        ``log_g`` (chains, draws), the log density of what the draws come from; where they were weighed also ``log_p``
+        and ``lp``, the posterior's.
+    importance : ImportanceDraws
+        What the draws were chosen from, or the mode's own check.
+    facts : dict
+        ``pareto_k``, ``effective_size``, ``importance_draws``, ``resampled``, ``log_evidence``, ``n_unconstrained``.
+    """
+
+    values: np.ndarray
+    sample_stats: dict[str, np.ndarray]
+    importance: ImportanceDraws
+    facts: dict[str, Any]
+
+
 def approximate(
     density: LogDensity, modes: Sequence[Mode], shape: tuple[int, int], n_rows: int, seed: int
-) -> tuple[np.ndarray, dict[str, np.ndarray], ImportanceDraws, dict[str, Any]]:
+) -> Approximation:
     """Draw around the first mode.
 
     Up to `MOST_ROW_EVALUATIONS`, as many draws as wanted are weighed and resampled in proportion to their smoothed
@@ -43,17 +64,6 @@ def approximate(
     modes : sequence of Mode
     shape : (chains, draws)
     n_rows : int
-
-    Returns
-    -------
-    values : (chains, draws, n) float64
-        Unconstrained.
-    sample_stats : dict
-        ``log_g`` (chains, draws), the log density of what the draws come from; where they were weighed also ``log_p``
-        and ``lp``, the posterior's.
-    importance : ImportanceDraws
-    facts : dict
-        ``pareto_k``, ``effective_size``, ``importance_draws``, ``resampled``, ``log_evidence``, ``n_unconstrained``.
 
     Raises
     ------
@@ -91,10 +101,11 @@ def approximate(
         "log_evidence": importance.log_evidence,
         "n_unconstrained": n,
     }
-    return values, sample_stats, importance, facts
+    return Approximation(values, sample_stats, importance, facts)
 
 
 def _warn(importance: ImportanceDraws, modes: Sequence[Mode]) -> None:
+    """Say where these draws are not the posterior's."""
     if not importance.pareto_k <= GOOD_K:
         warnings.warn(
             f"k-hat of the importance weights is {importance.pareto_k:.2f}, above {GOOD_K}: the posterior is not near "

@@ -1,4 +1,4 @@
-"""From draws of a mixture's parameters to the DataTree: labels aligned, log-likelihood pointwise as far as it fits."""
+"""From draws of a mixture's parameters to the DataTree: labels aligned, log-likelihood pointwise where it fits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -63,7 +63,7 @@ def assemble(
     sample_stats: Mapping[str, np.ndarray],
     start: GaussianMixture,
     modes: Sequence[Mode],
-    meta: dict[str, Any],
+    facts: Mapping[str, Any],
     *,
     compare_chains: bool,
     importance: ImportanceDraws | None = None,
@@ -80,6 +80,8 @@ def assemble(
         The EM fit, kept in group ``em``.
     modes : sequence of Mode
         Kept in group ``modes``; labels are aligned to the first one's optimum.
+    facts : mapping
+        How the draws were made, for the root attribute; must be JSON.
     compare_chains : bool
         Whether the chains are a sampler's, which may be in modes of their own.
     importance : ImportanceDraws, optional
@@ -92,14 +94,17 @@ def assemble(
     kept: list[int] = list(range(len(drawn.weights)))
     apart: list[int] = []
     shares = probabilities(modes)
+    meta = dict(facts)
     if compare_chains:
         kept, apart, nearest = split_chains(sample_stats["lp"], distances(aligned, modes), shares)
         meta["chain_modes"] = nearest.tolist()
-    K = drawn.n_components
-    meta |= {"known_components": list(known), "n_exchangeable": K - len(known)}
     parameters = aligned[kept]
     pointwise = pointwise_log_likelihood(observations, parameters)
-    meta["log_likelihood_every"] = pointwise.every
+    meta |= {
+        "known_components": list(known),
+        "n_exchangeable": drawn.n_components - len(known),
+        "log_likelihood_every": pointwise.every,
+    }
     tree = posterior_datatree(
         observations,
         parameters,

@@ -1,4 +1,4 @@
-"""Which chain is in which mode."""
+"""Chains among the modes of the posterior: where each starts, and in which it stays."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,22 +7,49 @@ import numpy as np
 
 from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.posterior.posterior_modes import Mode
+from bayesgmm.posterior.posterior_modes import Mode, OtherModeWarning
+from bayesgmm.sampler.log_density import Frame, LogDensity
+
+START_TRIES = 10
+"""How often a start outside of the support is brought nearer to the middle."""
+
+SPREAD = 1.5
+"""Standard deviation of the starts of chains, in the posterior's own, where a Gaussian describes it."""
 
 AGREEMENT_RHAT = 1.1
 """Chains that differ by more than this are not in one mode."""
 
-
 FEWEST_CHAINS, FEWEST_DRAWS = 3, 8
 """With less than this there is no telling whether chains agree."""
-
 
 MOST_COMPARED = 200
 """Draws of each chain that are compared with each mode."""
 
 
-class OtherModeWarning(UserWarning):
-    """A chain found another mode of the posterior, or the chains do not agree."""
+def chain_starts(
+    density: LogDensity, modes: Sequence[Mode], chains: int, total_weight: float, seed: int
+) -> tuple[np.ndarray, list[Frame | None]]:
+    """Choose where each chain starts (chains, n), the last in the second mode if there is one, and its coordinates.
+
+    Around the mode with `SPREAD` posterior standard deviations where a Gaussian describes it; otherwise around it
+    with about twice the spread of a posterior of N/K rows.
+    """
+    rng = np.random.default_rng(seed)
+    K = modes[0].parameters.n_components
+    jitter = min(0.5, 2.0 / np.sqrt(total_weight / K))
+    homes = [modes[0]] * chains
+    if chains > 1 and len(modes) > 1:
+        homes[-1] = modes[1]
+    points = np.empty((chains, density.space.size))
+    for point, home in zip(points, homes, strict=True):
+        z, shrink = rng.normal(size=density.space.size), 1.0
+        for _ in range(START_TRIES):
+            point[:] = home.point + shrink * jitter * z if home.frame is None else home.frame.to_x(shrink * SPREAD * z)
+            value, gradient = density(point)
+            if np.isfinite(value) and np.isfinite(gradient).all():
+                break
+            shrink *= 0.5
+    return points, [home.frame for home in homes]
 
 
 def split_chains(

@@ -1,8 +1,9 @@
-"""Optima of the likelihood and modes of the posterior near them: which there are, and which chain is in which.
+"""Optima of the likelihood besides the best one: where EM ends from random starts.
 
-Relabellings of one mixture are one mode here.
+Relabellings of one mixture are one optimum here.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.quiet import fit_quietly
-from bayesgmm.posterior.posterior_modes import is_known
+from bayesgmm.mixture.alignment import align
+from bayesgmm.mixture.parameters import MixtureParameters
 
 ELSEWHERE_STARTS = 5
 """Random starts of EM, beside those of the fit itself, that look for other optima."""
@@ -21,6 +23,9 @@ EXPLORED_ROWS = 10_000
 
 MOST_OTHERS = 3
 """Most optima followed up beside the fit itself, the most likely first."""
+
+SAME_MIXTURE = 0.01
+"""Sum of Bhattacharyya distances below which two mixtures are one optimum."""
 
 
 def fit_em(observations: Observations, K: int, kind: str, seed: int, **settings: Any) -> GaussianMixture:
@@ -43,16 +48,16 @@ def other_optima(
     if observations.n_rows > EXPLORED_ROWS:
         chosen = np.random.default_rng(seeds[-1]).choice(observations.n_rows, EXPLORED_ROWS, replace=False)
         some = observations.take(np.sort(chosen))
-    found: list[GaussianMixture] = []
-    known = [start.parameters_]
     ends = []
     for one in seeds[:-1]:
         try:
             ends.append(fit_em(some, K, kind, int(one), init_params="random_from_data", **settings))
         except CollapseError:
             continue
+    others: list[GaussianMixture] = []
+    known = [start.parameters_]
     for end in sorted(ends, key=lambda end: -end.lower_bound_):
-        if len(found) == MOST_OTHERS:
+        if len(others) == MOST_OTHERS:
             break
         if not end.admissible_ or is_known(end.parameters_, known):
             continue
@@ -62,8 +67,14 @@ def other_optima(
                 end = fit_em(observations, K, kind, 0, init_params=end, **settings)
             except CollapseError:
                 continue
-            if not end.admissible_ or is_known(end.parameters_, known[:1] + [fit.parameters_ for fit in found]):
+            on_all_rows = [fit.parameters_ for fit in (start, *others)]
+            if not end.admissible_ or is_known(end.parameters_, on_all_rows):
                 continue
         known.append(end.parameters_)
-        found.append(end)
-    return found
+        others.append(end)
+    return others
+
+
+def is_known(parameters: MixtureParameters, known: Iterable[MixtureParameters]) -> bool:
+    """Whether a mixture is one of those known already, up to labels."""
+    return any(float(align(parameters, one).cost) < SAME_MIXTURE for one in known)

@@ -1,4 +1,7 @@
-"""Modes of the posterior: climbed to, each with its Laplace approximation and what it holds."""
+"""Modes of the posterior: climbed to from optima of the likelihood, each with its Laplace approximation.
+
+Relabellings of one mixture are one mode here.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,20 +15,20 @@ from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.mixture_model import specification
 from bayesgmm.model.points import mixtures, starting_point
+from bayesgmm.posterior.optima import is_known
 from bayesgmm.sampler.laplace import GOOD_K, ImportanceDraws, Laplace, LaplaceError, importance_draws, laplace
 from bayesgmm.sampler.log_density import Frame, LogDensity
 from bayesgmm.sampler.unconstrained import constrain_draws, unconstrained_point
 
-SAME_MIXTURE = 0.01
-"""Sum of Bhattacharyya distances below which two mixtures are one optimum."""
-
-
 IMPORTANCE_DRAWS = 200
 """Importance draws that check each mode."""
 
-
 CLIMB_STEPS = 100
 """Steps towards a mode that has no Gaussian: flat directions have no end to come to."""
+
+
+class OtherModeWarning(UserWarning):
+    """A chain found another mode of the posterior, the chains do not agree, or draws are of one mode only."""
 
 
 class Mode(NamedTuple):
@@ -69,11 +72,6 @@ class Mode(NamedTuple):
         return self.check.log_evidence if self.check.pareto_k <= GOOD_K else self.gaussian.log_evidence
 
 
-def is_known(parameters: MixtureParameters, known: Sequence[MixtureParameters]) -> bool:
-    """Whether a mixture is one of those known already, up to labels."""
-    return any(float(align(parameters, one).cost) < SAME_MIXTURE for one in known)
-
-
 def posterior_modes(
     model: pm.Model, density: LogDensity, optima: Sequence[GaussianMixture], total_weight: float, seed: int
 ) -> list[Mode]:
@@ -81,31 +79,28 @@ def posterior_modes(
     modes: list[Mode] = []
     reference = optima[0].parameters_
     rng = np.random.default_rng(seed)
-    background = specification(model).background
+    mixture = specification(model)
     for fit in optima:
         optimum = fit.parameters_
         if modes:
-            fixed = specification(model).known_components
-            optimum = optimum.permute(align(optimum, reference, fixed=fixed).permutation)
+            optimum = optimum.permute(align(optimum, reference, fixed=mixture.known_components).permutation)
         try:
             point = unconstrained_point(model, starting_point(model, optimum))
         except ValueError:
             if not modes:
                 raise
             continue  # on the edge of the model's coordinates
-        gaussian, check, parameters = None, None, optimum
+        gaussian, check = None, None
         try:
             gaussian = laplace(density, point)
             point = gaussian.frame.centre
             check = importance_draws(density, gaussian, IMPORTANCE_DRAWS, rng)
-            parameters = mixtures(constrain_draws(model, gaussian.frame.centre[None]), background)[0]
         except (LaplaceError, np.linalg.LinAlgError):
             # EM may have ended where a component is all but a point, which the prior forbids: no place to begin
             point = climb(density, point)
-            parameters = mixtures(constrain_draws(model, point[None]), background)[0]
+        parameters = mixtures(constrain_draws(model, point[None]), mixture.background)[0]
         if not is_known(parameters, [mode.parameters for mode in modes]):
-            log_likelihood = fit.lower_bound_ * total_weight
-            modes.append(Mode(optimum, log_likelihood, point, gaussian, check, parameters))
+            modes.append(Mode(optimum, fit.lower_bound_ * total_weight, point, gaussian, check, parameters))
     return modes
 
 
@@ -118,8 +113,8 @@ def climb(density: LogDensity, start: np.ndarray) -> np.ndarray:
             return np.inf, np.zeros(len(x))
         return -value, -gradient
 
-    found = minimize(downhill, start, jac=True, method="L-BFGS-B", options={"maxiter": CLIMB_STEPS})
-    return found.x if np.isfinite(found.fun) else start
+    end = minimize(downhill, start, jac=True, method="L-BFGS-B", options={"maxiter": CLIMB_STEPS})
+    return end.x if np.isfinite(end.fun) else start
 
 
 def probabilities(modes: Sequence[Mode]) -> np.ndarray:
@@ -130,7 +125,7 @@ def probabilities(modes: Sequence[Mode]) -> np.ndarray:
 
 
 def most_probable_first(modes: list[Mode]) -> list[Mode]:
-    """Sort by probability; as they are where it is not known."""
+    """Sort by probability; leave them as they are where it is not known."""
     shares = probabilities(modes)
     if np.isnan(shares).any():
         return modes

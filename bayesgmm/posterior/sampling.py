@@ -1,6 +1,5 @@
 """sample_posterior: EM start, NUTS or Laplace on the PyMC model, a DataTree. Composition, no mathematics."""
 
-import time
 import warnings
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,25 +19,20 @@ from bayesgmm.model.mixture_model import mixture_model, resolved_prior
 from bayesgmm.model.points import mixtures
 from bayesgmm.posterior.approximation import LaplaceWarning, approximate
 from bayesgmm.posterior.assembling import assemble
-from bayesgmm.posterior.chains import OtherModeWarning
+from bayesgmm.posterior.chains import chain_starts
+from bayesgmm.posterior.datatree import meta, write_meta
 from bayesgmm.posterior.optima import fit_em, other_optima
-from bayesgmm.posterior.posterior_modes import Mode, most_probable_first, posterior_modes
+from bayesgmm.posterior.posterior_modes import OtherModeWarning, most_probable_first, posterior_modes
 from bayesgmm.priors import Prior
-from bayesgmm.sampler.log_density import Frame, LogDensity, compile_log_density
+from bayesgmm.sampler.log_density import compile_log_density
 from bayesgmm.sampler.nuts import sample_nuts
 from bayesgmm.sampler.unconstrained import constrain_draws
+from bayesgmm.tools.clock import Clock
 
 EM_STARTS = 10
 
-START_TRIES = 10
-"""How often a start outside of the support is brought nearer to the middle."""
-
-SPREAD = 1.5
-"""Standard deviation of the starts of chains, in the posterior's own, where a Gaussian describes it."""
-
 MOST_ROWS_EXPLORED = 20_000
 """Laplace: other modes are looked for up to so many rows; it is to cost about as much as EM."""
-
 
 __all__ = ["LaplaceWarning", "OtherModeWarning", "PseudoPosteriorWarning", "sample_posterior"]
 
@@ -148,43 +142,40 @@ def sample_posterior(
     Gaussian around that mean. ``sample_stats`` has ``log_g``, the log density that the draws of ``posterior`` come
     from, and where they were weighed ``log_p``, the posterior's: what `az.loo_approximate_posterior` asks for.
     """
+    clock = Clock()
     observations = as_observations(X, weights=weights, errors=errors, known_labels=known_labels)
     _check_settings(method, n_components, draws, tune, chains, cores)
-    family = parametrisation(covariance_type)
+    family = parametrisation(covariance_type).name
     check_components(observations, n_components)
     check_known_labels(observations, n_components)
     background = background_of(noise, observations)
     observations, kind_of_weights = _count_weights(observations)
-    in_noise = {} if background is None else {"noise": background}
     seeds = np.random.SeedSequence(random_seed)
     em_seed, elsewhere_seed, jitter_seed, draw_seed, check_seed = (int(s) for s in seeds.generate_state(5))
-    clock = _Clock()
+    in_noise = {} if background is None else {"noise": background}
     given = start is not None
     if start is None:
         settings: dict[str, Any] = {"n_init": EM_STARTS, "init_params": "kmeans", **in_noise}
-        start = fit_em(observations, n_components, family.name, em_seed, **settings)
+        start = fit_em(observations, n_components, family, em_seed, **settings)
     else:
         _check_start(start, observations, n_components, background)
-    explore = chains > 1 if method == "nuts" else observations.n_rows <= MOST_ROWS_EXPLORED
-    if observations.known_labels is not None and (observations.known_labels != UNKNOWN).all():
-        explore = False  # with every component known there is one optimum
-    others = other_optima(observations, start, family.name, elsewhere_seed, **in_noise) if explore else []
+    optima = [start]
+    if _worth_exploring(observations, method, chains):
+        optima += other_optima(observations, start, family, elsewhere_seed, **in_noise)
     clock.lap("em")
-    optima = [start, *others]
     model = mixture_model(
-        observations, n_components, covariance_type=family.name, prior=prior, start=start, noise=background
+        observations, n_components, covariance_type=family, prior=prior, start=start, noise=background
     )
     clock.lap("model")
     density = compile_log_density(model)
-    clock.laps |= {f"compile_{part}": spent for part, spent in density.timings.items()}
-    clock.lap("compile")
+    clock.take_over({"model": density.timings["graph"], "compilation": density.timings["compile"]})
     modes = posterior_modes(model, density, optima, observations.total_weight, check_seed)
     if not given:
         modes = most_probable_first(modes)
     clock.lap("modes")
-    meta: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "n_components": n_components,
-        "covariance_type": family.name,
+        "covariance_type": family,
         "prior": resolved_prior(model).to_dict(),
         "method": method,
         "weights": kind_of_weights,
@@ -202,14 +193,14 @@ def sample_posterior(
     }
     importance = None
     if method == "laplace":
-        values, sample_stats, importance, facts = approximate(
-            density, modes, (chains, draws), observations.n_rows, draw_seed
-        )
-        drawn = mixtures(constrain_draws(model, values), background)
-        meta["laplace"] = facts
-        meta["passes"]["importance"] += facts["importance_draws"] if importance is not modes[0].check else 0
+        approximation = approximate(density, modes, (chains, draws), observations.n_rows, draw_seed)
+        variables, sample_stats = constrain_draws(model, approximation.values), approximation.sample_stats
+        importance = approximation.importance
+        facts["laplace"] = approximation.facts
+        if importance is not modes[0].check:
+            facts["passes"]["importance"] += len(importance.log_p)
     else:
-        points, frames = _chain_starts(density, modes, chains, observations, jitter_seed)
+        points, frames = chain_starts(density, modes, chains, observations.total_weight, jitter_seed)
         result = sample_nuts(
             model,
             initial_points=points,
@@ -221,20 +212,16 @@ def sample_posterior(
             log_density=density,
             frames=frames,
         )
-        drawn, sample_stats = mixtures(result.posterior, background), result.sample_stats
-        meta |= {"interrupted": result.interrupted, "whitened": modes[0].frame is not None}
-        clock.laps |= {f"nuts_{part}": result.timings[part] for part in ("sampling", "constrain")}
-    clock.lap(method)
+        variables, sample_stats = result.posterior, result.sample_stats
+        facts |= {"interrupted": result.interrupted, "whitened": modes[0].frame is not None}
+    clock.lap("sampling")
+    drawn = mixtures(variables, background)
+    compare_chains = method == "nuts"
     tree = assemble(
-        observations,
-        drawn,
-        sample_stats,
-        start,
-        modes,
-        meta | {"seconds": clock.laps},
-        compare_chains=method == "nuts",
-        importance=importance,
+        observations, drawn, sample_stats, start, modes, facts, compare_chains=compare_chains, importance=importance
     )
+    clock.lap("alignment")
+    write_meta(tree, meta(tree) | {"seconds": clock.seconds})
     return tree
 
 
@@ -259,16 +246,11 @@ def _count_weights(observations: Observations) -> tuple[Observations, str]:
     return replace(observations, weights=weights * (N / weights.sum())), "sampling"
 
 
-class _Clock:
-    """Seconds spent between laps."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name], self._last = now - self._last, now
+def _worth_exploring(observations: Observations, method: str, chains: int) -> bool:
+    """Whether to look for other optima: where chains could stay in one of them, or looking costs no more than EM."""
+    if observations.known_labels is not None and (observations.known_labels != UNKNOWN).all():
+        return False  # with every component known there is one optimum
+    return chains > 1 if method == "nuts" else observations.n_rows <= MOST_ROWS_EXPLORED
 
 
 def _check_settings(method: str, n_components: int, draws: int, tune: int, chains: int, cores: int | None) -> None:
@@ -297,29 +279,3 @@ def _check_start(
     if theirs is not None and (background is None or not theirs.background.same_as(background)):
         asked = "is None" if background is None else "is another one"
         raise ValueError(f"`start` has a background of noise, and `noise` {asked}: pass noise=start.noise_background_.")
-
-
-def _chain_starts(
-    density: LogDensity, modes: list[Mode], chains: int, observations: Observations, seed: int
-) -> tuple[np.ndarray, list[Frame | None]]:
-    """Choose where each chain starts (chains, n), the last in the second mode if there is one, and its coordinates.
-
-    Around the mode with `SPREAD` posterior standard deviations where a Gaussian describes it; otherwise around it
-    with about twice the spread of a posterior of N/K rows.
-    """
-    rng = np.random.default_rng(seed)
-    K = modes[0].parameters.n_components
-    jitter = min(0.5, 2.0 / np.sqrt(observations.total_weight / K))
-    homes = [modes[0]] * chains
-    if chains > 1 and len(modes) > 1:
-        homes[-1] = modes[1]
-    points = np.empty((chains, density.space.size))
-    for point, home in zip(points, homes, strict=True):
-        z, shrink = rng.normal(size=density.space.size), 1.0
-        for _ in range(START_TRIES):
-            point[:] = home.point + shrink * jitter * z if home.frame is None else home.frame.to_x(shrink * SPREAD * z)
-            value, gradient = density(point)
-            if np.isfinite(value) and np.isfinite(gradient).all():
-                break
-            shrink *= 0.5
-    return points, [home.frame for home in homes]

@@ -56,9 +56,9 @@ def once(name: str, seed: int) -> dict[str, float]:
         posterior_comparison.leave_one_out, posterior_comparison.log_evidence = leave_one_out, log_evidence
     laps = [datatree.meta(dt)["seconds"] for dt in posteriors.values()]
     return {
-        "bare sampling": sum(lap["nuts_sampling"] for lap in laps),
+        "bare sampling": sum(lap["sampling"] for lap in laps),
         "EM": sum(lap["em"] for lap in laps),
-        "models, compiled code": sum(lap["model"] + lap["compile"] for lap in laps),
+        "models, compiled code": sum(lap["model"] + lap["compilation"] for lap in laps),
         "modes": sum(lap["modes"] for lap in laps),
         "posteriors": sampled - start,
         "LOO with refits": spent["LOO"],

@@ -105,7 +105,7 @@ def ours(given: Problem) -> Outcome:
     )
     whole = time.perf_counter() - began
     spent = meta(tree)["seconds"]
-    compiling = spent["model"] + spent["compile"]
+    compiling = spent["model"] + spent["compilation"]
     drawn = [tree["posterior"][name].values for name in ("weights", "means", "covariances")]
     return Outcome(*drawn, compiling, whole - compiling)
 

@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 import warnings
@@ -68,7 +67,7 @@ def sampler_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         _, dt, _ = fake_posterior("faithful", n_components)
         dt = dt.copy(deep=True)
         facts = {"seconds": {"em": 0.0}, "interrupted": True, "draws": settings["draws"], "chains": 2}
-        dt.attrs[datatree.META] = json.dumps(datatree.meta(dt) | facts)
+        datatree.write_meta(dt, datatree.meta(dt) | facts)
         warnings.warn("a chain stayed elsewhere", OtherModeWarning, stacklevel=2)
         return dt
 

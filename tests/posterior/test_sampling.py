@@ -54,7 +54,8 @@ def test_meta_keeps_the_resolved_prior_and_where_the_time_went(posterior: xr.Dat
     prior = bg.Prior.from_dict(stored["prior"])
     assert prior.weights is not None and prior.means is not None and prior.covariances is not None
     assert bg.Prior.from_dict(json.loads(json.dumps(stored["prior"]))) == prior
-    assert {"em", "model", "compile", "modes", "nuts", "nuts_sampling"} <= set(stored["seconds"])
+    assert list(stored["seconds"]) == ["em", "model", "compilation", "modes", "sampling", "alignment"]
+    assert min(stored["seconds"].values()) > 0
     assert stored["interrupted"] is False and stored["whitened"] is True
     assert stored["log_likelihood_every"] == 1
 

@@ -1,6 +1,5 @@
 """The log evidence against exact values, and what it refuses. Its error is checked in `tests/calibration`."""
 
-import json
 from functools import cache
 
 import numpy as np

@@ -1,6 +1,6 @@
 """A part of a report: a table of text with its sentences; and how numbers and lists become text.
 
-May import NumPy, pandas and ``intervals`` only.
+May import NumPy, pandas, ``intervals`` and ``clock`` only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.posterior.intervals import check_ci_prob
+from bayesgmm.tools.clock import PARTS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +40,10 @@ class Section:
 
 
 def time_section(seconds: Mapping[str, float]) -> Section:
-    """Where the time went."""
-    table = pd.DataFrame(
-        {"part": [*seconds, "total"], "seconds": [f"{s:.1f}" for s in (*seconds.values(), sum(seconds.values()))]}
-    )
+    """Where the time went, by parts of a run."""
+    spent = {PARTS[part]: seconds[part] for part in PARTS if part in seconds}
+    spent["total"] = sum(seconds.values())
+    table = pd.DataFrame({"part": list(spent), "seconds": [f"{s:.1f}" for s in spent.values()]})
     return Section("Where the time went", table, (), ("part",), (len(table) - 1,))
 
 

@@ -347,9 +347,9 @@ def test_a_dataset_that_does_not_match_is_said() -> None:
 
 
 def test_the_time_of_the_parts_adds_up() -> None:
-    table = time_section({"imports": 1.25, "EM": 2.5}).table
-    assert list(table["part"]) == ["imports", "EM", "total"]
-    assert list(table["seconds"]) == ["1.2", "2.5", "3.8"]
+    table = time_section({"imports": 1.25, "report": 0.5, "em": 2.5, "compilation": 107.0}).table
+    assert list(table["part"]) == ["imports", "EM", "compilation", "report and files", "total"]
+    assert list(table["seconds"]) == ["1.2", "2.5", "107.0", "0.5", "111.2"]
 
 
 @pytest.mark.parametrize(
