@@ -45,9 +45,9 @@ from .selection.compare import compare as compare
 from .selection.compare_posteriors import compare_posteriors as compare_posteriors
 from .selection.cross_validate import cross_validate as cross_validate
 from .selection.evidence import log_evidence as log_evidence
+from .selection.filled_components import filled_components as filled_components
 from .selection.leave_one_out import leave_one_out as leave_one_out
-from .selection.leave_one_out import waic as waic
-from .selection.number_of_components import filled_components as filled_components
-from .selection.number_of_components import posterior_of_components as posterior_of_components
+from .selection.posterior_of_components import posterior_of_components as posterior_of_components
+from .selection.waic import waic as waic
 
 __version__: str

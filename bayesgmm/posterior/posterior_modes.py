@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pymc as pm
 from scipy.optimize import minimize
+from scipy.special import softmax
 
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.alignment import align
@@ -119,9 +120,7 @@ def climb(density: LogDensity, start: np.ndarray) -> np.ndarray:
 
 def probabilities(modes: Sequence[Mode]) -> np.ndarray:
     """Share of each mode in the probability of all of them, (M,); NaN where one's is not known."""
-    log_evidence = np.array([mode.log_evidence for mode in modes])
-    shares = np.exp(log_evidence - log_evidence.max())
-    return shares / shares.sum()
+    return np.asarray(softmax(np.array([mode.log_evidence for mode in modes])))
 
 
 def most_probable_first(modes: list[Mode]) -> list[Mode]:

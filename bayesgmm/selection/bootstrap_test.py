@@ -1,5 +1,6 @@
 """The bootstrap likelihood ratio test of the number of components."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,26 +167,27 @@ def _fit_pair(
 
     Where some labels are known and K + 1 has none, the smaller mixture stands for the larger too.
     """
-    pair: list[GaussianMixture] = []
-    for k in (K, K + 1):
-        tried = [
-            admissible_fit(
-                GaussianMixture(k, n_init=n_init, random_state=int(rng.integers(2**31)), **settings),
-                observations,
-            )
-        ]
-        if truth is not None and k == K:
-            tried.append(admissible_fit(GaussianMixture(k, init_params=truth, **settings), observations))
-        if k == K + 1 and pair:
-            tried += [admissible_fit(_split(pair[0], j, settings), observations) for j in range(K)]
-        admissible = [one for one in tried if one is not None]
-        if not admissible and pair and observations.known_labels is not None:
-            # known rows hold their components together, so that one more is often emptied: no gain
-            return pair[0], pair[0]
-        if not admissible:
-            return None
-        pair.append(max(admissible, key=lambda one: one.lower_bound_))
-    return pair[0], pair[1]
+
+    def from_starts(k: int) -> GaussianMixture:
+        return GaussianMixture(k, n_init=n_init, random_state=int(rng.integers(2**31)), **settings)
+
+    tried = [from_starts(K)]
+    if truth is not None:
+        tried.append(GaussianMixture(K, init_params=truth, **settings))
+    smaller = _best(tried, observations)
+    if smaller is None:
+        return None
+    larger = _best([from_starts(K + 1), *(_split(smaller, j, settings) for j in range(K))], observations)
+    if larger is None and observations.known_labels is not None:
+        # known rows hold their components together, so that one more is often emptied: no gain
+        larger = smaller
+    return None if larger is None else (smaller, larger)
+
+
+def _best(mixtures: Sequence[GaussianMixture], observations: Observations) -> GaussianMixture | None:
+    """Fit each, and give the most likely one that is admissible."""
+    fits = [fit for mixture in mixtures if (fit := admissible_fit(mixture, observations)) is not None]
+    return max(fits, key=lambda fit: fit.lower_bound_, default=None)
 
 
 def _split(fit: GaussianMixture, j: int, settings: dict[str, Any]) -> GaussianMixture:

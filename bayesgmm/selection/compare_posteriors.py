@@ -8,11 +8,14 @@ import arviz_stats
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import softmax
 
+from bayesgmm.diagnostics.findings import LARGEST_PARETO_K
 from bayesgmm.em.criteria import criteria
 from bayesgmm.posterior import datatree
 from bayesgmm.selection.evidence import EvidenceError, LogEvidence, log_evidence
-from bayesgmm.selection.leave_one_out import LeaveOneOut, leave_one_out, waic
+from bayesgmm.selection.leave_one_out import LeaveOneOut, leave_one_out
+from bayesgmm.selection.waic import waic
 
 ASKS = {
     "LOO": "which posterior predicts a new row best",
@@ -20,6 +23,10 @@ ASKS = {
     "BIC": "which maximum-likelihood fit is best when each parameter costs log(N) / 2",
     "ICL": "the same as BIC, but only for fits whose clusters do not overlap",
 }
+"""What each criterion asks."""
+
+COLUMNS = {"LOO": "elpd_loo", "evidence": "log_evidence", "BIC": "bic", "ICL": "icl"}
+"""Column of the table that holds it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,29 +58,28 @@ class PosteriorComparison:
         ValueError
             For another criterion, or when no posterior has a value.
         """
-        columns = {"LOO": "elpd_loo", "evidence": "log_evidence", "BIC": "bic", "ICL": "icl"}
-        if criterion not in columns:
-            raise ValueError(f"`criterion` must be one of {', '.join(columns)}; received {criterion!r}.")
-        values = self.table[columns[criterion]].dropna()
+        if criterion not in COLUMNS:
+            raise ValueError(f"`criterion` must be one of {', '.join(COLUMNS)}; received {criterion!r}.")
+        values = self.table[COLUMNS[criterion]].dropna()
         if values.empty:
             raise ValueError(f"no posterior has a value of {criterion}.")
         return str(values.idxmin() if criterion in ("BIC", "ICL") else values.idxmax())
 
     def sentences(self) -> list[str]:
         """Say what each criterion asks and finds, whether they disagree here, and why."""
-        found = {name: self.best(name) for name in ASKS if self._has(name)}
-        said = [f"{name} asks {ASKS[name]}: {best}{self._margin(name)}." for name, best in found.items()]
+        best = {name: self.best(name) for name in ASKS if self._has(name)}
+        said = [f"{name} asks {ASKS[name]}: {of_it}{self._margin(name)}." for name, of_it in best.items()]
         noisy = [str(name) for name in self.table.index[self.table["noise"].astype(bool)]]
         if noisy:
             said.append(
                 f"Noise ({', '.join(noisy)}) is uniform over a background that was fixed before the fit: every "
                 "criterion is conditional on it, the evidence above all, which falls where it is made larger."
             )
-        if len(set(found.values())) == 1:
+        if len(set(best.values())) == 1:
             said.append("They agree.")
             return said
         said.append("They disagree: they ask different questions.")
-        said += self._reasons(found)
+        said += self._reasons(best)
         said += [f"No evidence for {name}: {why}" for name, why in self.evidence_refusals.items()]
         return said
 
@@ -100,27 +106,27 @@ class PosteriorComparison:
                 return ""
             probability = self.table.loc[values.index[0], "probability"]
             return f", with probability {probability:.2g} among these if they were equally probable before"
-        column = criterion.lower()
-        values = self.table[column].sort_values()
+        values = self.table[COLUMNS[criterion]].sort_values()
         return f", by {values.iloc[1] - values.iloc[0]:.1f} from {values.index[1]}"
 
-    def _reasons(self, found: dict[str, str]) -> list[str]:
+    def _reasons(self, best: dict[str, str]) -> list[str]:
+        """Why two criteria chose otherwise, from the best by each."""
         K = self.table["n_components"]
         reasons = []
-        if "ICL" in found and found["ICL"] != found["BIC"] and K[found["ICL"]] < K[found["BIC"]]:
+        if K[best["ICL"]] < K[best["BIC"]]:
             reasons.append(
                 "ICL has fewer components than BIC: some of BIC's overlap. They describe the density, not clusters "
                 "that can be told apart."
             )
-        if "evidence" in found and found["evidence"] != found["LOO"]:
-            which = "fewer" if K[found["evidence"]] < K[found["LOO"]] else "more"
+        if "evidence" in best and best["evidence"] != best["LOO"]:
+            which = "fewer" if K[best["evidence"]] < K[best["LOO"]] else "more"
             reasons.append(
                 f"The evidence prefers {which} components than LOO: it averages the likelihood over the prior, and "
                 "changes with the prior's width; LOO looks at predictions after the data were seen, and hardly does. "
                 "With a prior that you would defend, ask the evidence for the number of components, and LOO for "
                 "prediction."
             )
-        if found["BIC"] != found["LOO"]:
+        if best["BIC"] != best["LOO"]:
             reasons.append(
                 "BIC and LOO differ: BIC's penalty grows with log N and looks for the smallest model that holds; LOO "
                 "keeps what predicts, however little it adds."
@@ -168,20 +174,19 @@ def compare_posteriors(
     refusals: dict[str, str] = {}
     for i, (name, dt) in enumerate(posteriors.items()):
         left_out[name] = leave_one_out(dt, refit=refit, random_seed=int(seeds[2 * i]), progressbar=progressbar)
-        found: LogEvidence | None = None
+        of_model: LogEvidence | None = None
         if evidence:
             try:
-                found = log_evidence(dt, random_seed=int(seeds[2 * i + 1]))
+                of_model = log_evidence(dt, random_seed=int(seeds[2 * i + 1]))
             except EvidenceError as error:
                 refusals[name] = str(error)
-        rows[name] = _row(dt, left_out[name], found)
+        rows[name] = _row(dt, left_out[name], of_model)
     table = pd.DataFrame.from_dict(rows, orient="index")
     elpd = {name: one.elpd for name, one in left_out.items()}
     table["weight_stacking"] = _weights(elpd, "stacking")
     table["weight_pseudo_bma"] = _weights(elpd, "BB-pseudo-BMA")
     values = table["log_evidence"].to_numpy(dtype=float)
-    shares = np.exp(values - np.nanmax(values)) if np.isfinite(values).any() else values
-    table["probability"] = shares / np.nansum(shares) if np.isfinite(values).all() else np.nan
+    table["probability"] = softmax(values) if np.isfinite(values).all() else np.nan
     best = table["elpd_loo"].idxmax()
     differences = {name: np.asarray((elpd[name].elpd_i - elpd[best].elpd_i).values) for name in elpd}
     table["elpd_difference"] = pd.Series({name: d.sum() for name, d in differences.items()})
@@ -205,6 +210,7 @@ def _check_same_rows(posteriors: Mapping[str, xr.DataTree]) -> None:
 
 
 def _row(dt: xr.DataTree, left_out: LeaveOneOut, evidence: LogEvidence | None) -> dict[str, Any]:
+    """Give what the table says of one posterior by itself."""
     meta = datatree.meta(dt)
     em = datatree.em_fit(dt)
     observations = datatree.view(dt).observations
@@ -218,7 +224,7 @@ def _row(dt: xr.DataTree, left_out: LeaveOneOut, evidence: LogEvidence | None) -
         "elpd_loo": elpd.elpd,
         "elpd_loo_error": elpd.se,
         "p_loo": elpd.p,
-        "n_bad_k": int((np.asarray(elpd.pareto_k.values) > 0.7).sum()),
+        "n_bad_k": int((np.asarray(elpd.pareto_k.values) > LARGEST_PARETO_K).sum()),
         "n_refitted": int(left_out.refitted.sum()),
         "elpd_waic": waic(dt).elpd,
         "log_evidence": np.nan if evidence is None else evidence.value,
@@ -230,6 +236,7 @@ def _row(dt: xr.DataTree, left_out: LeaveOneOut, evidence: LogEvidence | None) -
 
 
 def _weights(elpd: dict[str, Any], method: str) -> pd.Series:
+    """Weight of each posterior in a mean of their predictions, by ArviZ."""
     if len(elpd) == 1:
         return pd.Series(dict.fromkeys(elpd, 1.0))
     return arviz_stats.compare(elpd, method=method, round_to="none")["weight"]

@@ -1,7 +1,4 @@
-"""What a posterior predicts of each row left out: PSIS-LOO with refits where it fails, and WAIC.
-
-PSIS-LOO is ArviZ's. WAIC is not in ArviZ any more, and is here for comparison with what others published.
-"""
+"""What a posterior predicts of each row left out: ArviZ's PSIS-LOO, with refits where it fails."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -10,8 +7,8 @@ from typing import Any
 import arviz_stats
 import numpy as np
 import xarray as xr
-from scipy.special import logsumexp
 
+from bayesgmm.diagnostics.findings import LARGEST_PARETO_K
 from bayesgmm.model.mixture_model import mixture_model
 from bayesgmm.model.points import mixtures, starting_points
 from bayesgmm.posterior import datatree
@@ -20,10 +17,8 @@ from bayesgmm.priors import Prior
 from bayesgmm.sampler.bridge import bridge
 from bayesgmm.sampler.nuts import sample_nuts
 from bayesgmm.sampler.unconstrained import unconstrained_points
+from bayesgmm.selection.pointwise import log_likelihood_of_rows, log_mean_density
 from bayesgmm.tools.progress import progress
-
-LARGEST_PARETO_K = 0.7
-"""Above this, an importance-sampling estimate is not to be trusted (Vehtari, Simpson, Gelman, Yao & Gabry 2024)."""
 
 MOST_REFITS = 50
 
@@ -100,10 +95,10 @@ def leave_one_out(
             "the DataTree has no group `log_likelihood` (it is left out where it would be too large): use fewer draws, "
             "or `arviz_stats.loo_subsample`."
         )
-    found = _psis(dt)
-    bad = np.asarray(found.pareto_k.values) > LARGEST_PARETO_K
+    by_psis = _psis(dt)
+    bad = np.asarray(by_psis.pareto_k.values) > LARGEST_PARETO_K
     if not refit or not bad.any():
-        return LeaveOneOut(found, np.zeros(len(bad), dtype=bool), np.full(len(bad), np.nan))
+        return LeaveOneOut(by_psis, np.zeros(len(bad), dtype=bool), np.full(len(bad), np.nan))
     if bad.sum() > MOST_REFITS:
         raise ValueError(
             f"{bad.sum()} of {len(bad)} rows have a Pareto k above {LARGEST_PARETO_K}: the posterior hangs on them, "
@@ -112,24 +107,21 @@ def leave_one_out(
         )
     refits = _Refits(dt)
     seeds = np.random.SeedSequence(random_seed).generate_state(int(bad.sum()))
-    values, p_i = np.array(found.elpd_i.values), _effective_parameters(dt, found)
-    errors = np.full(len(bad), np.nan)
+    log_likelihood = log_likelihood_of_rows(dt)
+    log_density = log_mean_density(log_likelihood)
+    values, errors = np.array(by_psis.elpd_i.values), np.full(len(bad), np.nan)
     with progress("refits", len(seeds), show=progressbar) as done:
         for seed, n in zip(seeds, np.flatnonzero(bad), strict=True):
-            with_row = np.asarray(dt["log_likelihood"]["x"].isel({datatree.OBS: int(n)}).values)
-            ratio = bridge(with_row, refits.without(int(n), draws, tune, int(seed)))
+            ratio = bridge(log_likelihood[..., n], refits.without(int(n), draws, tune, int(seed)))
             values[n], errors[n] = ratio.log_constant, np.sqrt(ratio.relative_variance)
-            p_i[n] = logsumexp(with_row) - np.log(with_row.size) - values[n]
             done(1)
-    elpd_i = found.elpd_i.copy(data=values)
-    pareto_k = found.pareto_k.copy(data=np.where(bad, 0.0, found.pareto_k.values))
     treated = replace(
-        found,
+        by_psis,
         elpd=float(values.sum()),
         se=float(np.sqrt(len(values)) * values.std()),
-        p=float(p_i.sum()),
-        elpd_i=elpd_i,
-        pareto_k=pareto_k,
+        p=float((log_density - values).sum()),
+        elpd_i=by_psis.elpd_i.copy(data=values),
+        pareto_k=by_psis.pareto_k.copy(data=np.where(bad, 0.0, by_psis.pareto_k.values)),
         warning=False,
     )
     return LeaveOneOut(treated, bad, errors)
@@ -140,12 +132,6 @@ def _psis(dt: xr.DataTree) -> Any:
         # bad rows are treated, or counted in the table
         warnings.simplefilter("ignore", UserWarning)
         return arviz_stats.loo(dt, var_name="x", pointwise=True)
-
-
-def _effective_parameters(dt: xr.DataTree, found: Any) -> np.ndarray:
-    log_likelihood = dt["log_likelihood"]["x"].transpose(datatree.CHAIN, datatree.DRAW, datatree.OBS).values
-    flat = log_likelihood.reshape(-1, log_likelihood.shape[-1])
-    return logsumexp(flat, axis=0) - np.log(len(flat)) - np.asarray(found.elpd_i.values)
 
 
 class _Refits:
@@ -185,48 +171,3 @@ class _Refits:
         values = pointwise_log_likelihood(row, mixtures(drawn.posterior, self.background)).values
         assert values is not None
         return values[..., 0]
-
-
-@dataclass(frozen=True, slots=True)
-class Waic:
-    """The widely applicable information criterion, on the scale of log predictive density: greater is better.
-
-    Attributes
-    ----------
-    elpd : float
-        sum_n (log mean p(x_n | draw) - variance of log p(x_n | draw)).
-    standard_error : float
-    p : float
-        The sum of the variances: effective number of parameters.
-    n_unreliable : int
-        Rows whose variance is above 0.4, where WAIC is not to be trusted (Vehtari, Gelman & Gabry 2017): use LOO.
-    """
-
-    elpd: float
-    standard_error: float
-    p: float
-    n_unreliable: int
-
-
-def waic(dt: xr.DataTree) -> Waic:
-    """Compute WAIC from the pointwise log likelihood in group ``log_likelihood``.
-
-    Watanabe (2010); Gelman, Hwang & Vehtari (2014), equations 11 to 13.
-
-    Raises
-    ------
-    ValueError
-        When the DataTree has no pointwise log likelihood.
-    """
-    if "log_likelihood" not in dt.children:
-        raise ValueError("the DataTree has no group `log_likelihood`: WAIC is made of it.")
-    values = dt["log_likelihood"]["x"].transpose(datatree.CHAIN, datatree.DRAW, datatree.OBS).values
-    flat = values.reshape(-1, values.shape[-1])
-    variances = flat.var(axis=0, ddof=1)
-    pointwise = logsumexp(flat, axis=0) - np.log(len(flat)) - variances
-    return Waic(
-        elpd=float(pointwise.sum()),
-        standard_error=float(np.sqrt(pointwise.size) * pointwise.std(ddof=1)),
-        p=float(variances.sum()),
-        n_unreliable=int((variances > 0.4).sum()),
-    )

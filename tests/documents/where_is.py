@@ -27,8 +27,6 @@ NOUNS = {
     "questions/conditional.py": "mixtures of some features: given the others, or whatever the others are (`marginal`)",
     "questions/quantiles.py": "the distribution function and its inverse: `cdf` and `quantile`",
     "selection/evidence.py": "the evidence, whose logarithm `log_evidence` is",
-    "selection/leave_one_out.py": "`waic` is an approximation of it",
-    "selection/number_of_components.py": "the number of components: its two posteriors, and `filled_components`",
 }
 """Files that hold a public name other than their own: what the noun in the file's name is to it."""
 

@@ -1,27 +1,26 @@
-"""How many components, as a posterior: from the evidence of each K, and from an overfitted mixture's filled ones."""
+"""How many components, as a posterior: from the evidence of each number of them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import exp, hypot, log
 from typing import Any
 
-import arviz_stats
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import betabinom
+from scipy.special import softmax
 
-from bayesgmm.data.observations import Observations
-from bayesgmm.em.families import covariance_family
-from bayesgmm.kernel.allocations import draw_allocations
+from bayesgmm.mixture.noise import Background
 from bayesgmm.posterior import datatree
 from bayesgmm.posterior.intervals import interval
 from bayesgmm.selection.compare_posteriors import PosteriorComparison
 from bayesgmm.selection.evidence import LogEvidence, log_evidence
 
 SIMULATED = 10_000
-MOST_ALLOCATIONS = 20_000_000
+"""Times that the evidences are drawn anew from their errors."""
+
 MOST_FACTOR = 1e6
+"""Bayes factors above are not written out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,13 +53,13 @@ class PosteriorOfComponents:
 
     def sentences(self) -> list[str]:
         """Say which K is most probable, how firmly, and what the errors leave open."""
-        best, found = self.most_probable, self.table
-        row = found.loc[best]
+        best, table = self.most_probable, self.table
+        row = table.loc[best]
         said = [
             f"K = {best} is the most probable: {row['probability']:.2f} (from {row['probability_lower']:.2f} to "
             f"{row['probability_upper']:.2f} for the errors of the evidence), a priori {row['prior']:.2f}."
         ]
-        others = found.drop(best)["probability"]
+        others = table.drop(best)["probability"]
         if len(others):
             second = int(others.idxmax())
             factor, error = self.log_bayes_factor(best, second)
@@ -70,7 +69,7 @@ class PosteriorOfComponents:
                 f"Next is K = {second}: the data are {times} as probable under {data} (log Bayes factor "
                 f"{factor:.2f}, standard error {error:.2f})."
             )
-        if len(found) > 1 and best == found.index[-1]:
+        if len(table) > 1 and best == table.index[-1]:
             said.append(f"K = {best} is the largest that was tried: try more.")
         return said
 
@@ -130,10 +129,9 @@ def posterior_of_components(
     >>> found.table["probability"].round(4).tolist()
     [0.0018, 0.9982]
     """
-    values = _evidences(evidences, random_seed)
-    counts = sorted(values)
-    log_z = np.array([values[K][0] for K in counts])
-    errors = np.array([values[K][1] for K in counts])
+    by_count = _evidences(evidences, random_seed)
+    counts = sorted(by_count)
+    log_z, errors = (np.array([by_count[K][side] for K in counts]) for side in (0, 1))
     shares = _prior(prior, counts)
     rng = np.random.default_rng(random_seed)
     simulated = _probabilities(log_z + errors * rng.standard_normal((SIMULATED, len(counts))), shares)
@@ -155,9 +153,7 @@ def posterior_of_components(
 def _probabilities(log_evidence: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """P(K | data) over the last axis."""
     with np.errstate(divide="ignore"):
-        joint = log_evidence + np.log(prior)
-    shares = np.exp(joint - joint.max(axis=-1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
+        return np.asarray(softmax(log_evidence + np.log(prior), axis=-1))
 
 
 def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float, float]]:
@@ -166,8 +162,8 @@ def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float
         return _of_comparison(evidences)
     if not isinstance(evidences, Mapping) or not evidences:
         raise ValueError("`evidences` must map each K to its log evidence or posterior, as {1: dt1, 2: dt2}.")
-    found: dict[int, tuple[float, float]] = {}
-    backgrounds: set[str] = set()
+    by_count: dict[int, tuple[float, float]] = {}
+    backgrounds: list[Background | None] = []
     seeds = np.random.SeedSequence(random_seed).generate_state(len(evidences))
     for (K, one), seed in zip(evidences.items(), seeds, strict=True):
         if isinstance(K, bool) or not isinstance(K, int | np.integer) or K < 1:
@@ -175,18 +171,24 @@ def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float
         if isinstance(one, xr.DataTree):
             if (stored := int(datatree.meta(one)["n_components"])) != K:
                 raise ValueError(f"the posterior given for K = {K} has {stored} components.")
-            backgrounds.add(repr(datatree.meta(one).get(datatree.NOISE)))
-            if len(backgrounds) > 1:
+            backgrounds.append(datatree.background(one))
+            if not _same(backgrounds[0], backgrounds[-1]):
                 raise ValueError(f"the posterior given for K = {K} has another noise component than one before it.")
             one = log_evidence(one, random_seed=int(seed))
         value, error = (one.value, one.standard_error) if isinstance(one, LogEvidence) else (float(one), 0.0)
         if not np.isfinite(value) or not error >= 0:
             raise ValueError(f"the log evidence of K = {K} is {value} with standard error {error}: it must be finite.")
-        found[int(K)] = (value, error)
-    return found
+        by_count[int(K)] = (value, error)
+    return by_count
+
+
+def _same(one: Background | None, other: Background | None) -> bool:
+    """Whether two mixtures have the same background of noise, or both have none."""
+    return one is other if one is None or other is None else one.same_as(other)
 
 
 def _of_comparison(comparison: PosteriorComparison) -> dict[int, tuple[float, float]]:
+    """Value and standard error by K, of a comparison of one model for each K."""
     table = comparison.table
     families = sorted(set(table["covariance_type"]))
     if len(families) > 1 or table["n_components"].duplicated().any():
@@ -220,173 +222,3 @@ def _prior(prior: Any, counts: list[int]) -> np.ndarray:
     if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.sum() > 0):
         raise ValueError(f"`prior` must be positive and finite for each K; received {shares.tolist()}.")
     return np.asarray(shares / shares.sum())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FilledComponents:
-    """Posterior of the number of filled components K+: those that at least one row comes from.
-
-    Attributes
-    ----------
-    table : DataFrame
-        A row for each number of filled components, from 1 to K: ``probability`` given the data, its Monte Carlo
-        ``standard_error``, and ``prior``, its probability before the data, for as many rows (NaN where the prior of the
-        weights is not a Dirichlet with one concentration). Rows of noise fill no component.
-    draws : (chain, draw) int array
-        Number of filled components in each draw.
-    concentration : float
-        Of the weights' Dirichlet prior; NaN where it has several.
-    largest_emptying : float
-        Half the number of parameters that a component has of its own. With a concentration below it the posterior
-        empties components that are not needed, as rows grow in number; with one above it merges them (Rousseau &
-        Mengersen 2011, theorem 1).
-    """
-
-    table: pd.DataFrame
-    draws: np.ndarray
-    concentration: float
-    largest_emptying: float
-
-    @property
-    def most_probable(self) -> int:
-        """The most probable number of filled components."""
-        return int(self.table["probability"].idxmax())
-
-    def sentences(self) -> list[str]:
-        """Say how many are filled, and whether the prior lets the others be empty."""
-        best, K = self.most_probable, int(self.table.index[-1])
-        probability, prior = self.table.loc[best, "probability"], self.table.loc[best, "prior"]
-        before = "" if np.isnan(prior) else f", a priori {prior:.2f}"
-        said = [f"Of {K} components {best} are filled, with probability {probability:.2f}{before}."]
-        if best == K:
-            said.append("All are: the mixture is not overfitted, and a larger K may be needed.")
-        if not self.concentration < self.largest_emptying:
-            said.append(
-                f"The concentration of the weights is not below {self.largest_emptying:g}, half the number of "
-                "parameters of a component: components that are not needed are not emptied, and this number says "
-                "little. Sample with a smaller one."
-            )
-        return said
-
-    def __str__(self) -> str:
-        """Table and sentences."""
-        return self.table.round(3).to_string() + "\n" + "\n".join(self.sentences())
-
-
-def filled_components(dt: xr.DataTree, *, random_seed: int | None = None) -> FilledComponents:
-    """Count the filled components of an overfitted mixture, as a posterior.
-
-    A mixture with more components than needed and a sparse Dirichlet prior leaves the others empty: draw by draw the
-    component of every row is drawn, z_n ~ (r_n1 ... r_nK), and the components that have a row are counted
-    (Malsiner-Walli, Frühwirth-Schnatter & Grün 2016). Sample it with
-
-        prior = bg.Prior(weights=bg.priors.Dirichlet(0.1))
-        dt = bg.sample_posterior(X, 10, prior=prior)
-
-    Parameters
-    ----------
-    dt : DataTree
-        Of `sample_posterior`.
-    random_seed : int, optional
-
-    Returns
-    -------
-    FilledComponents
-
-    Raises
-    ------
-    ValueError
-        When rows have sampling weights, which are not counts, or no rows are kept.
-
-    Notes
-    -----
-    A cross-check of `posterior_of_components`, not the same number: it has another prior, and a component with one row
-    counts. That prior of K+ is in the table: rows come one by one, and the next opens one of the K - k empty components
-    with probability (K - k) e / (K e + n) after n rows, e the concentration (a Pólya urn).
-
-    Few draws pass between numbers of components at once where e is very small: the standard error says so, if chains
-    disagree.
-
-    References
-    ----------
-    Rousseau & Mengersen (2011), J. R. Stat. Soc. B 73, 689-710. Malsiner-Walli, Frühwirth-Schnatter & Grün (2016),
-    Statistics and Computing 26, 303-324.
-    """
-    view = datatree.view(dt)
-    if view.observations is None:
-        raise ValueError("the DataTree has no group `observed_data`: the rows are needed to say which come from where.")
-    rows = _one_each(view.observations)
-    shape = datatree.posterior_parameters(dt).batch_shape
-    K = view.parameters.n_components
-    step = max(1, -(-shape[0] * shape[1] * rows.n_rows // MOST_ALLOCATIONS))
-    kept = np.arange(shape[0] * shape[1]).reshape(shape)[:, ::step]
-    z = draw_allocations(rows, view.parameters[kept.ravel()], kept.size, random_seed)
-    filled = np.zeros((len(z), K), dtype=bool)
-    for k in range(K):
-        filled[:, k] = (z == k).any(axis=1)
-    draws = filled.sum(axis=1).reshape(kept.shape)
-    counts = np.arange(1, K + 1)
-    e = _concentration(dt)
-    table = pd.DataFrame(
-        {
-            "probability": [(draws == k).mean() for k in counts],
-            "standard_error": [_mcse(draws == k) for k in counts],
-            "prior": prior_of_filled(rows.n_rows, K, e, _noise_prior(dt)) if np.isfinite(e) else np.full(K, np.nan),
-        },
-        index=pd.Index(counts, name="filled"),
-    )
-    family, D = covariance_family(datatree.meta(dt)["covariance_type"]), rows.n_features
-    own = family.n_parameters(2, D) - family.n_parameters(1, D) - 1
-    return FilledComponents(table, draws, e, own / 2)
-
-
-def prior_of_filled(
-    n_rows: int, n_components: int, concentration: float, noise: tuple[float, float] | None = None
-) -> np.ndarray:
-    """Give P(K+ = 1 ... K) for N rows when weights ~ Dirichlet(concentration), by Pólya's urn, row by row; (K,).
-
-    With pi_0 ~ Beta(alpha, beta), ``noise``, the rows that are not noise are BetaBinomial(N, beta, alpha) in number.
-    """
-    K, e = n_components, concentration
-    filled = np.arange(K + 1)
-    share = np.zeros(K + 1)
-    share[0] = 1.0
-    among = None if noise is None else betabinom(n_rows, noise[1], noise[0]).pmf(np.arange(n_rows + 1))
-    total = share * (0.0 if among is None else among[0])
-    for n in range(n_rows):
-        opens = (K - filled) * e / (K * e + n)
-        share = share * (1.0 - opens) + np.concatenate([[0.0], (share * opens)[:-1]])
-        if among is not None:
-            total = total + among[n + 1] * share
-    return (share if among is None else total)[1:]
-
-
-def _one_each(observations: Observations) -> Observations:
-    """Rows that count for several, repeated: each copy has a component of its own."""
-    weights = observations.weights
-    if weights is None:
-        return observations
-    if not (weights == np.round(weights)).all():
-        raise ValueError("the row weights are not whole numbers: a component filled by part of a row is not counted.")
-    return observations.take(np.repeat(np.arange(observations.n_rows), weights.astype(np.int64))).unweighted()
-
-
-def _concentration(dt: xr.DataTree) -> float:
-    stored = datatree.meta(dt).get("prior")
-    value = np.unique(stored["weights"]["concentration"]) if isinstance(stored, dict) else np.empty(0)
-    return float(value[0]) if value.size == 1 else np.nan
-
-
-def _noise_prior(dt: xr.DataTree) -> tuple[float, float] | None:
-    """Alpha and beta of the prior of the share of noise; None without noise."""
-    if datatree.posterior_parameters(dt).noise is None:
-        return None
-    stored = datatree.meta(dt).get("prior")
-    noise = stored.get("noise") if isinstance(stored, dict) else None
-    return (float(noise["alpha"]), float(noise["beta"])) if noise else (np.nan, np.nan)
-
-
-def _mcse(indicator: np.ndarray) -> float:
-    if indicator.all() or not indicator.any():
-        return 0.0
-    return float(arviz_stats.mcse(indicator.astype(np.float64), method="mean", chain_axis=0, draw_axis=1))
