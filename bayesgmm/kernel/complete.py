@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesgmm.data.background import background_density
 from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations
-from bayesgmm.kernel.forms import CommonForm, Form, choose_form
+from bayesgmm.kernel.forms import CommonForm, Form, choose_form, enough
 from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.noise import Noise
@@ -51,14 +51,15 @@ def expected_statistics(
         All available cores by default. The numbers do not depend on it.
     """
     noise = parameters.noise
+    needed = enough(moments, parameters)
     # what the common form leaves out of the components' densities is not left out of the noise's
-    pooled = moments.pooled and noise is None
-    of_all_rows = (_second_moments(observations, moments.diagonal), observations.total_weight) if pooled else None
+    pooled = needed.pooled and noise is None
+    of_all_rows = (_second_moments(observations, needed.diagonal), observations.total_weight) if pooled else None
     if noise is not None:
         in_noise = (
             background_density(observations, noise.background) + float(noise.log_weight) + observations.log_jacobian
         )
-    form = choose_form(parameters, moments, of_all_rows)
+    form = choose_form(parameters, needed, of_all_rows)
 
     def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
         B = _load(observations, form, workspace, rows)
@@ -81,6 +82,8 @@ def expected_statistics(
     for _, more in results[1:]:
         sums += more
     N, S1, S2 = form.unpack(sums)
+    if moments.diagonal and not needed.diagonal:
+        S2 = np.ascontiguousarray(np.diagonal(S2, axis1=1, axis2=2))
     if isinstance(form, CommonForm):
         log_likelihood += form.shared_log_likelihood
     log_likelihood -= observations.total_weight * observations.log_jacobian
@@ -121,7 +124,18 @@ def for_each_block(
     parameters : MixtureParameters
         In the units of the data; leading batch dimensions are allowed.
     """
-    form = choose_form(observations.to_standard(parameters))
+    for_each_block_of(function, observations, observations.to_standard(parameters), n_threads=n_threads)
+
+
+def for_each_block_of(
+    function: Callable[[slice, np.ndarray], None],
+    observations: Observations,
+    parameters: MixtureParameters,
+    *,
+    n_threads: int | None = None,
+) -> None:
+    """Do what `for_each_block` does, with parameters in the standard coordinates of `observations`."""
+    form = choose_form(parameters)
     assert not isinstance(form, CommonForm), "it needs the moments, and has no density of one component alone"
     log_jacobian = observations.log_jacobian
     noise = parameters.noise

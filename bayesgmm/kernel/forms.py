@@ -49,28 +49,43 @@ def choose_form(
     parameters : MixtureParameters
         In standard coordinates; leading batch dimensions are allowed.
     moments : Moments
-        What is needed of S2. Covariances are diagonal where it says so; whether each is a number times the identity,
-        and whether components share one, is looked at here: a start need not be of its family.
+        What is needed of S2, and `enough` for these parameters.
     of_all_rows : tuple of (D, D) or (D,) float64 and float, optional
-        Second moments of all rows and the sum of their weights, where pooled moments are enough: the common form then
-        runs in place of the natural one, if one covariance is what components share.
+        Second moments of all rows and the sum of their weights: the common form then runs in place of the natural one.
     """
     precision = precisions(parameters)
     if _condition(parameters, precision) > LARGEST_CONDITION:
         return ResidualForm(parameters, moments)
-    U = parameters.precision_cholesky
-    if of_all_rows is not None and bool((U == U[:1]).all()):
+    if of_all_rows is not None:
         return CommonForm(parameters, *of_all_rows)
-    if moments.ndim == 0 and not is_spherical(parameters):
-        moments = Moments.DIAGONAL
     return NaturalForm(parameters, moments, precision)
 
 
-def is_spherical(parameters: MixtureParameters) -> bool:
-    """Whether every covariance is a number times the identity, to the last digit."""
-    U = parameters.precision_cholesky
-    diagonal = U.diagonal(axis1=-2, axis2=-1)
-    return np.count_nonzero(U) == diagonal.size and bool((diagonal == diagonal[..., :1]).all())
+def enough(moments: Moments, parameters: MixtureParameters) -> Moments:
+    """Return `moments`, or more where one mixture is not of the form that they ask for: a start need not be.
+
+    Balls are numbers times the identity to the last digit, axes are along the features, and one covariance is that of
+    every component.
+    """
+    if moments is Moments.FULL:
+        return moments
+    U, ndim = parameters.precision_cholesky, moments.ndim
+    if ndim < 2:
+        roots = U.diagonal(axis1=-2, axis2=-1)
+        if np.count_nonzero(U) > roots.size:
+            ndim = 2
+        elif not (roots == roots[:, :1]).all():
+            ndim = 1
+    return Moments((ndim, moments.pooled and bool((U == U[:1]).all())))
 
 
-__all__ = ["LARGEST_CONDITION", "CommonForm", "Form", "NaturalForm", "ResidualForm", "choose_form", "condition"]
+__all__ = [
+    "LARGEST_CONDITION",
+    "CommonForm",
+    "Form",
+    "NaturalForm",
+    "ResidualForm",
+    "choose_form",
+    "condition",
+    "enough",
+]

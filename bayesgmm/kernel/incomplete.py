@@ -22,6 +22,7 @@ from bayesgmm.data.observations import Observations, row_slices
 from bayesgmm.kernel import complete
 from bayesgmm.kernel.complete import with_noise
 from bayesgmm.kernel.errors import ErrorForm
+from bayesgmm.kernel.forms import enough
 from bayesgmm.kernel.groups import UNKNOWN, Group, groups
 from bayesgmm.kernel.moments import Moments
 from bayesgmm.kernel.statistics import SufficientStatistics
@@ -44,26 +45,29 @@ def expected_statistics(
     parameters : MixtureParameters
         One mixture, in the standard coordinates of `observations`.
     moments : Moments
-        What is needed of S2: its diagonals, or all of it.
+        What is needed of S2, by the form of the covariances. The covariances of what is seen are of that form too, and
+        what is hidden is then filled in from the same moments of what is seen.
     """
-    K, D = parameters.means.shape
-    log_likelihood, N, S1, S2, noise = 0.0, np.zeros(K), np.zeros((K, D)), np.zeros((K, D, D)), 0.0
+    means, sigma = parameters.means, parameters.covariances
+    K, D = means.shape
+    needed = enough(moments, parameters)
+    log_likelihood, N, S1, noise = 0.0, np.zeros(K), np.zeros((K, D)), 0.0
+    S2 = np.zeros((K, D) if moments.diagonal else (K, D, D))
     for group in groups(observations):
         chosen = slice(None) if group.component == UNKNOWN else slice(group.component, group.component + 1)
         mixture = group.mixture(parameters)
         if group.errors is not None:
             sums = _row_by_row(group, mixture)
         else:
-            seen = complete.expected_statistics(group.observations, mixture)
-            sums = (seen.log_likelihood, seen.N, *_complete(seen, parameters, chosen, group, mixture))
+            # errors may be correlated where the mixture's features are not
+            seen = complete.expected_statistics(group.observations, mixture, enough(needed, mixture))
+            sums = seen.log_likelihood, seen.N, *_complete(seen, means[chosen], sigma[chosen], group, mixture)
         log_likelihood += sums[0]
         N[chosen] += sums[1]
         S1[chosen] += sums[2]
-        S2[chosen] += sums[3]
+        S2[chosen] += sums[3] if sums[3].ndim == S2.ndim else np.diagonal(sums[3], axis1=1, axis2=2)
         if mixture.noise is not None:
             noise += max(0.0, group.observations.total_weight - float(sums[1].sum()))
-    if moments.diagonal:
-        S2 = np.ascontiguousarray(np.diagonal(S2, axis1=1, axis2=2))
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, noise)
 
 
@@ -72,6 +76,7 @@ def for_each_block(
 ) -> None:
     """Call `function(rows, log_joint)` on every block; see `complete.for_each_block`. `rows` is an array of indices."""
     K = parameters.n_components if parameters.noise is None else parameters.n_components + 1
+    standard = observations.to_standard(parameters)
     for group in groups(observations):
 
         def scatter(block: slice, log_joint: np.ndarray, group: Group = group) -> None:
@@ -81,14 +86,12 @@ def for_each_block(
                 log_joint = whole
             function(group.rows[block], log_joint)
 
+        mixture = group.mixture(standard)
         if group.errors is None:
-            standard = group.mixture(observations.to_standard(parameters))
-            complete.for_each_block(scatter, group.observations, group.observations.from_standard(standard))
+            complete.for_each_block_of(scatter, group.observations, mixture)
             continue
-        mixture = group.mixture(observations.to_standard(parameters))
         flat = mixture.flat()
         forms = [ErrorForm(flat[s], list(group.seen)) for s in range(len(flat.weights))]
-        assert group.errors is not None
         for rows in _error_slices(group, flat.n_components):
             y, errors = _standard_rows(group, rows), group.errors[rows]
             log_joint = np.stack([form.log_joint(y, errors) for form in forms]) - group.observations.log_jacobian
@@ -100,12 +103,16 @@ def for_each_block(
 
 
 def _complete(
-    seen: SufficientStatistics, parameters: MixtureParameters, chosen: slice, group: Group, mixture: MixtureParameters
+    seen: SufficientStatistics, means: np.ndarray, sigma: np.ndarray, group: Group, mixture: MixtureParameters
 ) -> tuple[np.ndarray, np.ndarray]:
-    """S1 (K, D) and S2 (K, D, D) of the complete data, from those of what is seen."""
-    means, sigma = parameters.means[chosen], parameters.covariances[chosen]
-    if mixture.n_features == parameters.n_features and group.error is None:
+    """S1 (K, D), and S2 (K, D, D) or its diagonals (K, D), of the complete data, from those of what is seen.
+
+    The map is linear in S1 and S2 and, where components share a covariance, has one A: sums over components are enough.
+    """
+    if mixture.n_features == means.shape[-1] and group.error is None:
         return seen.S1, seen.S2
+    if seen.S2.ndim == 2:
+        return _complete_diagonals(seen, means, sigma, group)
     o = list(group.seen)
     U = mixture.precision_cholesky
     A = sigma[:, :, o] @ (U @ np.swapaxes(U, -1, -2))
@@ -123,6 +130,20 @@ def _complete(
     S2 = A @ seen.S2 @ np.swapaxes(A, -1, -2) + cross + np.swapaxes(cross, -1, -2)
     S2 += N * (c[:, :, None] * c[:, None, :] + remaining)
     return fitted + seen.N[:, None] * c, S2
+
+
+def _complete_diagonals(
+    seen: SufficientStatistics, means: np.ndarray, sigma: np.ndarray, group: Group
+) -> tuple[np.ndarray, np.ndarray]:
+    """S1 and the diagonals of S2, (K, D) both, where no feature says anything of another: A_k is diagonal too."""
+    o, N = list(group.seen), seen.N[:, None]
+    variances = np.diagonal(sigma, axis1=1, axis2=2)
+    a, S1, S2 = np.zeros((3, *means.shape))
+    a[:, o] = 1.0 if group.error is None else variances[:, o] / (variances[:, o] + np.diagonal(group.error))
+    S1[:, o], S2[:, o] = seen.S1, seen.S2
+    c = (1.0 - a) * means
+    fitted = a * S1
+    return fitted + N * c, a**2 * S2 + 2.0 * fitted * c + N * (c**2 + (1.0 - a) * variances)
 
 
 def _row_by_row(group: Group, mixture: MixtureParameters) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:

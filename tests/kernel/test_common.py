@@ -75,6 +75,10 @@ def test_what_is_not_common_or_round_is_not_taken_for_it():
     whole = expected_statistics(observations, mixture)
     asked = expected_statistics(observations, mixture, Moments.POOLED)
     assert_allclose(asked.S2, whole.S2, rtol=1e-12)
+    for moments in (Moments.DIAGONAL, Moments.TRACE, Moments.POOLED_DIAGONAL, Moments.POOLED_TRACE):
+        found = expected_statistics(observations, mixture, moments)
+        assert_allclose(found.log_likelihood, whole.log_likelihood, rtol=1e-12)
+        assert_allclose(found.S2, np.diagonal(whole.S2, axis1=1, axis2=2), rtol=1e-12)
     oval = MixtureParameters.from_covariances(
         mixture.weights, mixture.means, random_covariances(rng, (3,), 2, diagonal=True)
     )

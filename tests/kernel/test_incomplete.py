@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.kernel import complete, incomplete
+from bayesgmm.kernel.moments import Moments
 from bayesgmm.mixture.parameters import MixtureParameters
 
 
@@ -111,6 +112,66 @@ def test_nothing_hidden_is_the_complete_kernel():
     plain = complete.expected_statistics(observations, observations.to_standard(p))
     for ours, theirs in zip(fast(observations, p), (plain.log_likelihood, plain.N, plain.S1, plain.S2), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def of_form(rng, moments: Moments, K: int, D: int) -> MixtureParameters:
+    """A mixture whose covariances are of the form for which these moments are enough."""
+    p = mixture(rng, K, D)
+    covariances = p.covariances
+    if moments.diagonal:
+        covariances = covariances * np.eye(D)
+    if moments.ndim == 0:
+        covariances = covariances[:, :1, :1] * np.eye(D)
+    if moments.pooled:
+        covariances = np.repeat(covariances[:1], K, axis=0)
+    return MixtureParameters.from_covariances(p.weights, p.means, covariances)
+
+
+def asked_for(S2: np.ndarray, moments: Moments) -> np.ndarray:
+    """What the M-step reads of S2."""
+    S2 = np.diagonal(S2, axis1=1, axis2=2) if moments.diagonal and S2.ndim == 3 else S2
+    S2 = S2.sum(axis=1) if moments.ndim == 0 else S2
+    return S2.sum(axis=0) if moments.pooled else S2
+
+
+ERRORS = {
+    "none": None,
+    "alike": np.full(3, 0.4),
+    "variances": np.array([0.1, 0.5, 1.0]),
+    "correlated": np.array([[1.0, 0.4, 0.1], [0.4, 0.7, -0.2], [0.1, -0.2, 0.3]]),
+}
+
+
+@pytest.mark.parametrize("moments", Moments)
+@pytest.mark.parametrize("errors", ERRORS)
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("inside", [True, False])
+def test_what_is_asked_of_the_moments_is_what_all_of_them_say(moments, errors, labels, inside):
+    """Also where the mixture is not of the form that they are enough for."""
+    rng = np.random.default_rng(8)
+    X, E = table(rng, N=90), ERRORS[errors]
+    observations = as_observations(
+        X,
+        errors=E if E is None or E.ndim == 1 else np.repeat(E[None], len(X), axis=0),
+        known_labels=np.where(rng.random(len(X)) < 0.3, rng.integers(3, size=len(X)), -1) if labels else None,
+    )
+    p = observations.to_standard(of_form(rng, moments if inside else Moments.FULL, 3, 3))
+    whole, less = (incomplete.expected_statistics(observations, p, asked) for asked in (Moments.FULL, moments))
+    assert less.S2.ndim == (2 if moments.diagonal else 3)
+    for name in ("log_likelihood", "N", "S1"):
+        np.testing.assert_allclose(getattr(less, name), getattr(whole, name), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(asked_for(less.S2, moments), asked_for(whole.S2, moments), rtol=1e-10, atol=1e-10)
+
+
+def test_a_group_that_sees_what_components_share_is_not_taken_for_all_of_it():
+    """Covariances that agree in the features seen, or are round there, and not in those that are hidden."""
+    X = np.array([[0.1, 0.4, np.nan], [-0.3, 0.2, np.nan], [0.5, -0.1, 1.0], [0.2, 0.3, -1.0]])
+    observations = as_observations(X, errors=np.array([0.3, 0.3, 0.1]))
+    covariances = np.array([np.diag([1.0, 1.0, 2.0]), np.diag([1.0, 1.0, 0.5])])
+    p = MixtureParameters.from_covariances(np.full(2, 0.5), np.array([[0.0] * 3, [1.0] * 3]), covariances)
+    for moments in Moments:
+        whole, less = (incomplete.expected_statistics(observations, p, asked) for asked in (Moments.FULL, moments))
+        np.testing.assert_allclose(asked_for(less.S2, moments), asked_for(whole.S2, moments), rtol=1e-10, atol=1e-10)
 
 
 def test_a_missing_value_is_one_of_unbounded_error():
