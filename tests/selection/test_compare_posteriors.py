@@ -8,7 +8,8 @@ import pytest
 import bayesgmm as bg
 from bayesgmm import priors
 from bayesgmm.selection.compare_posteriors import compare_posteriors
-from bayesgmm.selection.leave_one_out import leave_one_out, waic
+from bayesgmm.selection.leave_one_out import leave_one_out
+from bayesgmm.selection.waic import waic
 
 PRIOR = bg.Prior(means=priors.Normal(3.0, 5.0), covariances=priors.InverseWishart(5.0, 3.0))
 
