@@ -121,12 +121,12 @@ def diagnose(dt: xr.DataTree) -> Diagnosis:
     ]
     if S < findings.LEAST_DRAWS:
         # so few draws clear nothing
-        said = [found for found in said if found is not None and found.severity != "fine"]
+        said = [finding for finding in said if finding is not None and finding.severity != "fine"]
     order = {"error": 0, "warning": 1, "fine": 2}
     return Diagnosis(
         f"Posterior of K = {K}, {facts.get('covariance_type', 'unknown')} covariance: "
         f"{C} chain{'s' if C > 1 else ''} x {S} draws",
-        tuple(sorted((found for found in said if found is not None), key=lambda found: order[found.severity])),
+        tuple(sorted((finding for finding in said if finding is not None), key=lambda one: order[one.severity])),
         table,
         components,
         tuple(str(label) for label in rows.row_labels[chosen]),
@@ -138,7 +138,11 @@ def _sampler_says(dt: xr.DataTree) -> dict[str, np.ndarray]:
     if "sample_stats" not in dt.children:
         return {}
     said = dt["sample_stats"].data_vars.items()
-    return {str(name): found.transpose(CHAIN, DRAW).values for name, found in said if set(found.dims) == {CHAIN, DRAW}}
+    return {
+        str(name): variable.transpose(CHAIN, DRAW).values
+        for name, variable in said
+        if set(variable.dims) == {CHAIN, DRAW}
+    }
 
 
 def _elsewhere(dt: xr.DataTree, rows: Observations) -> np.ndarray:

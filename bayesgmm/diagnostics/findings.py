@@ -171,10 +171,10 @@ def energy(stats: Mapping[str, np.ndarray]) -> Finding | None:
 
     if "energy" not in stats or stats["energy"].shape[1] < LEAST_DRAWS:
         return None
-    found = np.atleast_1d(array_stats.bfmi(stats["energy"], chain_axis=0, draw_axis=1))
-    if not (found < LEAST_BFMI).any():
-        return Finding("E-BFMI", "fine", f"The smallest E-BFMI is {found.min():.2f}.")
-    low = [f"chain {chain} ({value:.2f})" for chain, value in enumerate(found) if value < LEAST_BFMI]
+    bfmi = np.atleast_1d(array_stats.bfmi(stats["energy"], chain_axis=0, draw_axis=1))
+    if not (bfmi < LEAST_BFMI).any():
+        return Finding("E-BFMI", "fine", f"The smallest E-BFMI is {bfmi.min():.2f}.")
+    low = [f"chain {chain} ({value:.2f})" for chain, value in enumerate(bfmi) if value < LEAST_BFMI]
     return Finding(
         "E-BFMI",
         "warning",
@@ -254,12 +254,12 @@ def optima(shares: np.ndarray, pareto_k: np.ndarray, here: int) -> Finding | Non
         return None
     weighty = shares > ELSEWHERE_SHARE
     weighty[here] = True
-    found = f"EM found {len(shares)} optima that lead to modes"
+    counted = f"EM found {len(shares)} optima that lead to modes"
     if not (pareto_k[weighty] < LARGEST_PARETO_K).all():
         return Finding(
-            "optima", "fine", f"{found}; Gaussians there cannot weigh them (k-hat above {LARGEST_PARETO_K})."
+            "optima", "fine", f"{counted}; Gaussians there cannot weigh them (k-hat above {LARGEST_PARETO_K})."
         )
-    seen = f"{found}; the one sampled has probability {shares[here]:.2f} of these."
+    seen = f"{counted}; the one sampled has probability {shares[here]:.2f} of these."
     if 1.0 - shares[here] < ELSEWHERE_SHARE:
         return Finding("optima", "fine", seen)
     return Finding(
@@ -353,9 +353,9 @@ def ties(observations: Observations, facts: Mapping[str, Any], K: int) -> Findin
         return None
     values = observations.values
     if family.shrinks_in_one_direction:
-        found = [_most_repeated(column) for column in values.T]
-        column = max(range(len(found)), key=lambda j: found[j][1])
-        value, count = found[column]
+        most_repeated = [_most_repeated(column) for column in values.T]
+        column = max(range(len(most_repeated)), key=lambda j: most_repeated[j][1])
+        value, count = most_repeated[column]
         where = f"in column '{observations.feature_names[column]}' the value {float(value):.6g} occurs {count} times"
     else:
         value, count = _most_repeated(values)
@@ -374,8 +374,8 @@ def ties(observations: Observations, facts: Mapping[str, Any], K: int) -> Findin
 
 def _most_repeated(values: np.ndarray) -> tuple[np.ndarray, int]:
     complete = ~np.isnan(values.reshape(len(values), -1)).any(axis=1)
-    found, counts = np.unique(values[complete], axis=0, return_counts=True)
-    return found[counts.argmax()], int(counts.max())
+    distinct, counts = np.unique(values[complete], axis=0, return_counts=True)
+    return distinct[counts.argmax()], int(counts.max())
 
 
 def _holds_half_normal(prior: Any) -> bool:

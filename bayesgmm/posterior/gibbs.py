@@ -139,8 +139,8 @@ def continue_chains(
         )
         return kept
 
-    found = over_threads(chain, range(C))
-    weights, means, precisions = (np.stack(part) for part in zip(*found, strict=True))
+    chains = over_threads(chain, range(C))
+    weights, means, precisions = (np.stack(part) for part in zip(*chains, strict=True))
     return MixtureParameters.from_covariances(weights, means, np.linalg.inv(precisions))
 
 

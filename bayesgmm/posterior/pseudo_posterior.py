@@ -217,11 +217,11 @@ def local_jacobian(model: Any, vector: np.ndarray) -> tuple[MixtureParameters, n
     n = len(vector)
     steps = JACOBIAN_STEP * np.eye(n)
     points = np.concatenate([vector[None], vector + steps, vector - steps])
-    found = mixtures(constrain_draws(model, points), specification(model).background)
-    numbers = local(found)
+    at_points = mixtures(constrain_draws(model, points), specification(model).background)
+    numbers = local(at_points)
     jacobian = (numbers[1 : n + 1] - numbers[n + 1 :]).T / (2 * JACOBIAN_STEP)
-    assert jacobian.shape == (n_local(found[0]), n)
-    return found[0], jacobian
+    assert jacobian.shape == (n_local(at_points[0]), n)
+    return at_points[0], jacobian
 
 
 def _prior_curvature(model: Any, centre: np.ndarray) -> np.ndarray:

@@ -82,10 +82,10 @@ def _look(r: np.ndarray, log_density: np.ndarray, rows: slice, log_joint: np.nda
 
 def plogp(probability: np.ndarray) -> np.ndarray:
     """Multiply each probability by its logarithm: 0 log 0 is 0."""
-    found = np.maximum(probability, np.finfo(np.float64).tiny)
-    np.log(found, out=found)
-    found *= probability
-    return found
+    product = np.maximum(probability, np.finfo(np.float64).tiny)
+    np.log(product, out=product)
+    product *= probability
+    return product
 
 
 def readable_parameters(

@@ -144,10 +144,10 @@ def compare(
     with single_threaded_blas(), progress("models", len(grid), show=progressbar) as advance:
         for done, (family, k) in enumerate(grid, start=1):
             mixture = GaussianMixture(k, covariance_type=family.name, **settings)
-            found = _fitted(mixture, observations, shared.of(family, k, reg_covar))
-            if isinstance(found, GaussianMixture):
-                fits[family.name, k] = found
-            rows.append({"covariance_type": family.name, "n_components": k} | _row(found, observations))
+            fit = _fitted(mixture, observations, shared.of(family, k, reg_covar))
+            if isinstance(fit, GaussianMixture):
+                fits[family.name, k] = fit
+            rows.append({"covariance_type": family.name, "n_components": k} | _row(fit, observations))
             advance(1)
             if on_fit is not None:
                 on_fit(done, len(grid))
@@ -198,31 +198,31 @@ def _fitted(
         return error
 
 
-def _row(found: GaussianMixture | CollapseError, observations: Observations) -> dict[str, Any]:
+def _row(fit: GaussianMixture | CollapseError, observations: Observations) -> dict[str, Any]:
     """Return what the table says of one model."""
-    if isinstance(found, CollapseError):
-        return {"converged": False, "admissible": False, "status": str(found)}
-    values = criteria(observations, found.parameters_, found.n_parameters_)
-    smallest = float(np.exp(found.parameters_.log_shares.min())) * observations.total_weight
-    status = found.status_.value
-    if found.status_ is Status.CONVERGED and not found.admissible_:
+    if isinstance(fit, CollapseError):
+        return {"converged": False, "admissible": False, "status": str(fit)}
+    values = criteria(observations, fit.parameters_, fit.n_parameters_)
+    smallest = float(np.exp(fit.parameters_.log_shares.min())) * observations.total_weight
+    status = fit.status_.value
+    if fit.status_ is Status.CONVERGED and not fit.admissible_:
         few = f"too few for {observations.n_features} features to be admissible"
         status += f" A component expects {smallest:.3g} rows: {few}."
     return {
         "loglik": values.log_likelihood,
-        "n_parameters": found.n_parameters_,
+        "n_parameters": fit.n_parameters_,
         "bic": values.bic,
         "aic": values.aic,
         "icl": values.icl,
         "entropy": values.entropy,
-        "converged": found.converged_,
-        "admissible": found.admissible_,
-        "n_iter": found.n_iter_,
-        "n_starts": found.n_starts_,
-        "starts_at_best": found.n_starts_at_best_ / found.n_starts_ended_,
+        "converged": fit.converged_,
+        "admissible": fit.admissible_,
+        "n_iter": fit.n_iter_,
+        "n_starts": fit.n_starts_,
+        "starts_at_best": fit.n_starts_at_best_ / fit.n_starts_ended_,
         "smallest_component": smallest,
         "status": status,
-    } | _noise(found, observations.total_weight)
+    } | _noise(fit, observations.total_weight)
 
 
 def _noise(fit: GaussianMixture, total_weight: float) -> dict[str, float]:

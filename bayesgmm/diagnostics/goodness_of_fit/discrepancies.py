@@ -21,12 +21,12 @@ MODE_GRID = 512
 def kolmogorov(x: np.ndarray, parameters: MixtureParameters) -> np.ndarray:
     """Kolmogorov-Smirnov distance of each feature, (D,): sqrt(N) sup |F_N(x) - F(x)|."""
     N, D = x.shape
-    found = np.empty(D)
+    distance = np.empty(D)
     below, upto = np.arange(N) / N, np.arange(1, N + 1) / N
     for j in range(D):
         u = cumulative(parameters.marginal([j]), np.sort(x[:, j]))
-        found[j] = np.sqrt(N) * max((upto - u).max(), (u - below).max())
-    return found
+        distance[j] = np.sqrt(N) * max((upto - u).max(), (u - below).max())
+    return distance
 
 
 def rosenblatt(x: np.ndarray, parameters: MixtureParameters, first: int, second: int) -> np.ndarray:
@@ -57,13 +57,13 @@ def rosenblatt(x: np.ndarray, parameters: MixtureParameters, first: int, second:
 def pair_chi_squared(x: np.ndarray, parameters: MixtureParameters, pairs: list[tuple[int, int]]) -> np.ndarray:
     """Pearson's chi-squared of the counts in equal cells of each pair's unit square, (len(pairs),)."""
     cells = int(np.clip(np.sqrt(len(x) / 10), 2, 8))
-    found = np.empty(len(pairs))
+    chi_squared = np.empty(len(pairs))
     for position, (i, j) in enumerate(pairs):
         where = np.clip((rosenblatt(x, parameters, i, j) * cells).astype(int), 0, cells - 1)
         counts = np.bincount(where[:, 0] * cells + where[:, 1], minlength=cells**2)
         expected = len(x) / cells**2
-        found[position] = ((counts - expected) ** 2).sum() / expected
-    return found
+        chi_squared[position] = ((counts - expected) ** 2).sum() / expected
+    return chi_squared
 
 
 def distances(x: np.ndarray, parameters: MixtureParameters) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +90,7 @@ def component_kolmogorov(r: np.ndarray, squared: np.ndarray, D: int) -> np.ndarr
     F_k weights rows by r_nk. It has the right limit: E[r_k(x) 1(d_k^2(x) <= t)] = weights_k P(chi2_D <= t), times one
     minus the share of noise where there is any.
     """
-    found = np.empty(len(r))
+    supremum = np.empty(len(r))
     for k, (weights, distance) in enumerate(zip(r, squared, strict=True)):
         order = np.argsort(distance)
         share = np.cumsum(weights[order])
@@ -98,8 +98,8 @@ def component_kolmogorov(r: np.ndarray, squared: np.ndarray, D: int) -> np.ndarr
         u = gammainc(D / 2, distance[order] / 2)
         above = share / total
         below = above - weights[order] / total
-        found[k] = np.sqrt(total) * max((above - u).max(), (u - below).max())
-    return found
+        supremum[k] = np.sqrt(total) * max((above - u).max(), (u - below).max())
+    return supremum
 
 
 def kurtosis(r: np.ndarray, squared: np.ndarray, D: int) -> np.ndarray:
@@ -114,12 +114,12 @@ def kurtosis(r: np.ndarray, squared: np.ndarray, D: int) -> np.ndarray:
 
 def distance_quantiles(r: np.ndarray, squared: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Weighted quantiles of each component's squared Mahalanobis distances, (K, Q)."""
-    found = np.empty((len(r), len(probabilities)))
+    quantiles = np.empty((len(r), len(probabilities)))
     for k, (weights, distance) in enumerate(zip(r, squared, strict=True)):
         order = np.argsort(distance)
         share = np.cumsum(weights[order]) - 0.5 * weights[order]
-        found[k] = np.interp(probabilities, share / max(weights.sum(), 1e-300), distance[order])
-    return found
+        quantiles[k] = np.interp(probabilities, share / max(weights.sum(), 1e-300), distance[order])
+    return quantiles
 
 
 def n_kernel_modes(x: np.ndarray, parameters: MixtureParameters) -> np.ndarray:
@@ -134,12 +134,12 @@ def n_kernel_modes(x: np.ndarray, parameters: MixtureParameters) -> np.ndarray:
     N, D = x.shape
     variances = np.diagonal(parameters.covariances, axis1=-2, axis2=-1)
     bandwidth = 1.06 * (parameters.weights @ np.sqrt(variances)) * N**-0.2
-    found = np.empty(D)
+    n_modes = np.empty(D)
     for j in range(D):
         low, high = x[:, j].min() - 3 * bandwidth[j], x[:, j].max() + 3 * bandwidth[j]
         counts, edges = np.histogram(x[:, j], bins=MODE_GRID, range=(low, high))
         smooth = gaussian_filter1d(counts.astype(float), bandwidth[j] / (edges[1] - edges[0]), mode="constant")
         inner = smooth[1:-1]
         top = (inner > smooth[:-2]) & (inner >= smooth[2:]) & (inner > MODE_HEIGHT * smooth.max())
-        found[j] = top.sum()
-    return found
+        n_modes[j] = top.sum()
+    return n_modes

@@ -130,12 +130,12 @@ def goodness_of_fit(
     every = mixture.parameters
     S = every.batch_shape[0]
     draws = rng.choice(S, size=n_datasets, replace=n_datasets > S)
-    found = [comparison.figures(values, comparison.reference, rng)]
+    examined = [comparison.figures(values, comparison.reference, rng)]
     with progress("generated datasets", n_datasets, show=progressbar) as advance:
         for s in draws:
-            found.append(comparison.figures(draw_rows(rng, every[s], len(values))[0], every[s], rng))
+            examined.append(comparison.figures(draw_rows(rng, every[s], len(values))[0], every[s], rng))
             advance(1)
-    figures, quantiles = (np.stack(part) for part in zip(*found, strict=True))
+    figures, quantiles = (np.stack(part) for part in zip(*examined, strict=True))
     checks = comparison.checks(mixture.feature_names)
     two_sided = np.array([check.two_sided for check in checks])
     skew = np.array([check.skew for check in checks])
@@ -210,25 +210,25 @@ class _Comparison:
     def checks(self, names: tuple[str, ...]) -> list[Check]:
         """Name the figures, in their order."""
         K = self.reference.n_components
-        found = [_upper("marginal", name, f"the marginal distribution of {name} is another") for name in names]
+        checks = [_upper("marginal", name, f"the marginal distribution of {name} is another") for name in names]
         for i, j in self.pairs:
             text = f"{names[i]} and {names[j]} go together in another way"
-            found.append(_upper("pair", f"{names[i]}, {names[j]}", text))
+            checks.append(_upper("pair", f"{names[i]}, {names[j]}", text))
         for k in range(K):
             text = f"rows of component {k} are not spread about its centre as a normal's"
-            found.append(_upper("component", f"component {k}", text))
+            checks.append(_upper("component", f"component {k}", text))
         for k in range(K):
             low, high = (f"component {k} has {tails} tails than a normal" for tails in ("lighter", "heavier"))
-            found.append(Check("tails", f"component {k}", True, low, high, skew=True))
+            checks.append(Check("tails", f"component {k}", True, low, high, skew=True))
         for name in names:
             low, high = (f"{name} has {number} modes than generated values" for number in ("fewer", "more"))
-            found.append(Check("modes", name, True, low, high, skew=False))
+            checks.append(Check("modes", name, True, low, high, skew=False))
         for kind, who in (("neighbours", "nearest neighbours tell"), ("classifier", "a classifier tells")):
-            found.append(_upper(kind, "all features", f"{who} real rows from generated ones", skew=False))
+            checks.append(_upper(kind, "all features", f"{who} real rows from generated ones", skew=False))
         for name, step in zip(names, self.steps, strict=True):
             how = f"is recorded in steps of {step:g}" if step else "has repeated values"
-            found.append(_upper(ROUNDING, name, f"{name} {how}, generated values do not repeat", skew=False))
-        return found
+            checks.append(_upper(ROUNDING, name, f"{name} {how}, generated values do not repeat", skew=False))
+        return checks
 
 
 def refitted(x: np.ndarray, start: MixtureParameters, covariance_type: str) -> MixtureParameters:

@@ -5,7 +5,7 @@ import xarray as xr
 
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.posterior.datatree import CHAIN, DRAW, FEATURE, OBS, MixtureView, netcdf_labels
+from bayesgmm.posterior.datatree import CHAIN, COMPONENT, DRAW, FEATURE, OBS, MixtureView, netcdf_labels
 
 MOST_DRAWS = 1000
 MOST_NUMBERS = 10_000_000
@@ -62,7 +62,7 @@ def leave_one_out_pit(mixture: MixtureView, steps: np.ndarray, rng: np.random.Ge
             column, new = np.rint(column / steps[j]).astype(np.int64), np.rint(new / steps[j]).astype(np.int64)
         tree = xr.DataTree.from_dict(
             {
-                "posterior": xr.Dataset({"weights": ((CHAIN, DRAW, "component"), parameters.weights[None])}),
+                "posterior": xr.Dataset({"weights": ((CHAIN, DRAW, COMPONENT), parameters.weights[None])}),
                 "posterior_predictive": xr.Dataset({"x": (dims, new[None])}),
                 "log_likelihood": xr.Dataset({"x": (dims, log_likelihood)}),
                 "observed_data": xr.Dataset({"x": (OBS, column)}),

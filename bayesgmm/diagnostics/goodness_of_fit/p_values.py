@@ -49,6 +49,6 @@ def adjusted(figures: np.ndarray, two_sided: np.ndarray) -> np.ndarray:
     order = np.argsort(-z[0], kind="stable")
     largest = np.maximum.accumulate(z[:, order[::-1]], axis=1)[:, ::-1]
     p = np.maximum.accumulate((largest >= z[0, order]).mean(axis=0))
-    found = np.empty(len(p))
-    found[order] = p
-    return found
+    as_given = np.empty(len(p))
+    as_given[order] = p
+    return as_given
