@@ -113,8 +113,8 @@ def plot_compare(
     --------
     >>> import bayesgmm as bg
     >>> from bayesgmm.plots.compare import plot_compare
-    >>> found = bg.compare(bg.load_dataset("faithful"), [1, 2], covariance_type=["EII", "VVV"], n_init=1)
-    >>> pc = plot_compare(found, backend="none")
+    >>> comparison = bg.compare(bg.load_dataset("faithful"), [1, 2], covariance_type=["EII", "VVV"], n_init=1)
+    >>> pc = plot_compare(comparison, backend="none")
     >>> sorted(pc.viz.children)
     ['best', 'fit', 'line', 'title', 'xlabel', 'ylabel']
     """
@@ -192,11 +192,11 @@ def _with_errors(
     posteriors: "PosteriorComparison | None", cross_validation: CrossValidation | None, families: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
     """Columns value and error by family and K, of each criterion that has errors."""
-    found: dict[str, pd.DataFrame] = {}
+    tables: dict[str, pd.DataFrame] = {}
 
     def add(name: str, table: pd.DataFrame, value: str, error: str) -> None:
         columns = [FAMILY, COUNT, value, error]
-        found[name] = table[columns].set_axis([FAMILY, COUNT, "value", "error"], axis=1).dropna(subset="value")
+        tables[name] = table[columns].set_axis([FAMILY, COUNT, "value", "error"], axis=1).dropna(subset="value")
 
     if posteriors is not None:
         add("loo", posteriors.table, "elpd_loo", "difference_error")
@@ -204,10 +204,10 @@ def _with_errors(
             add("evidence", posteriors.table, "log_evidence", "log_evidence_error")
     if cross_validation is not None:
         add("cv", cross_validation.table, "elpd", "difference_error")
-    for table in found.values():
+    for table in tables.values():
         if strange := sorted(set(table[FAMILY]) - set(families)):
             raise ValueError(f"the comparison has no family {strange[0]!r}; it has {', '.join(families)}.")
-    return found
+    return tables
 
 
 def _scale_name(criterion: str) -> str:

@@ -21,8 +21,8 @@ def component_densities(parameters: MixtureParameters, feature: int, points: np.
     """
     one, share = _components(parameters, feature)
     rows = as_new_observations(points[:, None], one, ("x0",))
-    found = map_rows(lambda log_joint: np.moveaxis(np.exp(log_joint), -1, 0), rows, one, trailing=one.weights.shape)
-    return found * share[:, None]
+    densities = map_rows(lambda log_joint: np.moveaxis(np.exp(log_joint), -1, 0), rows, one, trailing=one.weights.shape)
+    return densities * share[:, None]
 
 
 def mean_component_densities(parameters: MixtureParameters, feature: int, points: np.ndarray) -> np.ndarray:

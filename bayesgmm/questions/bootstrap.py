@@ -83,14 +83,14 @@ def bootstrap(
         )
     check_known_labels(observations, fit.parameters_.n_components)
     rng = np.random.default_rng(random_seed)
-    found, failed = [], 0
+    fitted, failed = [], 0
     with single_threaded_blas(), progress("replicates", n_bootstrap, show=progressbar) as done:
         for _ in range(n_bootstrap):
             again = _replicate(fit, observations, kind, rng)
             if again is None:
                 failed += 1
             else:
-                found.append(again.parameters_)
+                fitted.append(again.parameters_)
             done(1)
     if failed > n_bootstrap / 10:
         raise ValueError(
@@ -98,7 +98,7 @@ def bootstrap(
             + ("" if kind == "weighted" else "Try kind='weighted', or use ")
             + "fewer components or a simpler family."
         )
-    draws = MixtureParameters.stack([MixtureParameters.stack(found)])
+    draws = MixtureParameters.stack([MixtureParameters.stack(fitted)])
     known = known_components(observations)
     alignment = align(draws, fit.parameters_, fixed=known)
     return posterior_datatree(

@@ -164,12 +164,12 @@ def _partners(observations: Observations, parameters: MixtureParameters, top: in
     squared = np.einsum("nq,nq->n", points, points)
     added = np.sqrt(np.maximum(squared.max() - squared, 0.0))
     tree = cKDTree(np.column_stack([points, added]))
-    _, found = tree.query(np.column_stack([points, np.zeros(N)]), k=top + 1, workers=-1)
-    found = found.reshape(N, -1)
+    _, neighbours = tree.query(np.column_stack([points, np.zeros(N)]), k=top + 1, workers=-1)
+    neighbours = neighbours.reshape(N, -1)
     # a row is among its own neighbours, or was pushed out by others as near
-    own = found == np.arange(N)[:, None]
+    own = neighbours == np.arange(N)[:, None]
     own[~own.any(axis=1), -1] = True
-    partner = found[~own].reshape(N, top)
+    partner = neighbours[~own].reshape(N, top)
     values = np.stack([np.einsum("nq,nq->n", points, points[others]) for others in partner.T], axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     partner, values = (np.take_along_axis(a, order, axis=1) for a in (partner, values))
@@ -195,8 +195,8 @@ def _positions(rows: Sequence[Any], labels: pd.Index) -> np.ndarray:
     """Positions of the rows with these labels."""
     index = pd.Index(np.asarray(labels))
     asked = list(rows) if not isinstance(rows, str) else [rows]
-    found = index.get_indexer_for(asked)
-    if not len(asked) or (found < 0).any():
+    positions = index.get_indexer_for(asked)
+    if not len(asked) or (positions < 0).any():
         missing = [label for label in asked if label not in index][:6]
         raise ValueError(f"`rows` must be labels of rows (values of obs_id); there is no {missing}.")
-    return found
+    return positions

@@ -92,17 +92,17 @@ def density(
         values = _as_measured(observations, parameters, _some_errors(mixture, chosen), prob)
     else:
         values = summarise_densities(observations, parameters, prob, progressbar=progressbar)
-    kept = zip(NAMES[: len(values)], values, strict=True)
+    summaries = dict(zip(NAMES[: len(values)], values, strict=True))
     if axes is not None:
         shape = tuple(map(len, axes.values()))
+        units = [{"units": mixture.units[j]} for j in chosen]
         result = xr.Dataset(
-            {name: (names, row.reshape(shape)) for name, row in kept}, dict(zip(names, axes.values(), strict=True))
+            {name: (names, heights.reshape(shape)) for name, heights in summaries.items()},
+            {name: (name, *of) for name, of in zip(names, zip(axes.values(), units, strict=True), strict=True)},
         )
-        for name in names:
-            result[name].attrs["units"] = mixture.units[mixture.feature_names.index(name)]
     else:
         result = xr.Dataset(
-            {name: (OBS, row) for name, row in kept},
+            {name: (OBS, heights) for name, heights in summaries.items()},
             coords={OBS: np.arange(observations.n_rows), FEATURE: list(names)},
         )
         result["point"] = ((OBS, FEATURE), np.asarray(observations.values, dtype=np.float64))
@@ -147,15 +147,17 @@ def _as_measured(
 ) -> np.ndarray:
     """Mean, and the interval where one is asked for, of the density blurred by errors, averaged over these."""
     S, M = parameters.batch_shape[0], observations.n_rows
-    values = np.zeros((S, M))
+    densities = np.zeros((S, M))
+
+    def log_density(log_joint: np.ndarray) -> np.ndarray:
+        return normalise(log_joint).T
+
     for error, share in errors:
-        blurred = (
-            replace(observations, errors=np.broadcast_to(error, (M, *error.shape)).copy()) if error.any() else None
-        )
-        rows = observations if blurred is None else blurred
-        values += share * np.exp(map_rows(lambda log_joint: normalise(log_joint).T, rows, parameters, trailing=(S,)).T)
-    mean = values.mean(axis=0)[None]
-    return mean if prob is None else np.concatenate([mean, np.stack(interval(values, prob))])
+        errors_of_all = np.broadcast_to(error, (M, *error.shape)).copy()
+        rows = replace(observations, errors=errors_of_all) if error.any() else observations
+        densities += share * np.exp(map_rows(log_density, rows, parameters, trailing=(S,)).T)
+    mean = densities.mean(axis=0)[None]
+    return mean if prob is None else np.concatenate([mean, np.stack(interval(densities, prob))])
 
 
 def _axes(names: tuple[str, ...], points: Mapping[Any, Any]) -> dict[str, np.ndarray]:

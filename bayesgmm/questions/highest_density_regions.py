@@ -71,8 +71,8 @@ def highest_density_regions(
     --------
     >>> import bayesgmm as bg
     >>> gm = bg.GaussianMixture(2, random_state=0).fit(bg.load_dataset("faithful"))
-    >>> found = bg.highest_density_regions(gm, [0.5], [[2.0, 54.0], [3.0, 65.0]], random_seed=0)
-    >>> found["inside"].values.ravel().tolist()
+    >>> regions = bg.highest_density_regions(gm, [0.5], [[2.0, 54.0], [3.0, 65.0]], random_seed=0)
+    >>> regions["inside"].values.ravel().tolist()
     [True, False]
     """
     mixture = view(dt)

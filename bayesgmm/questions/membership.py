@@ -88,10 +88,10 @@ def membership(
     >>> import bayesgmm as bg
     >>> X = bg.load_dataset("faithful")
     >>> gm = bg.GaussianMixture(2, random_state=0).fit(X)
-    >>> found = bg.membership(gm, [[3.0, 68.0], [3.0, 200.0]])
-    >>> found["probability"].values.round(2).max(axis=1)
+    >>> sure = bg.membership(gm, [[3.0, 68.0], [3.0, 200.0]])
+    >>> sure["probability"].values.round(2).max(axis=1)
     array([0.92, 1.  ])
-    >>> found["tail_probability"].values < 0.001
+    >>> sure["tail_probability"].values < 0.001
     array([False,  True])
     """
     if isinstance(n_simulated, bool) or int(n_simulated) != n_simulated or n_simulated < 0:

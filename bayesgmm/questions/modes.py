@@ -141,8 +141,8 @@ def distinct(ends: np.ndarray, precision: np.ndarray) -> np.ndarray:
         away = ends[:, :j] - ends[:, j : j + 1]
         squared = np.einsum("sid,sde,sie->si", away, precision[:, j], away)
         close = squared < SAME**2
-        found = close.any(axis=1)
-        which[found, j] = which[found, close[found].argmax(axis=1)]
+        known = close.any(axis=1)
+        which[known, j] = which[known, close[known].argmax(axis=1)]
     return which
 
 

@@ -100,8 +100,8 @@ def partition(
     >>> import bayesgmm as bg
     >>> X = bg.load_dataset("faithful")
     >>> gm = bg.GaussianMixture(2, random_state=0).fit(X)
-    >>> found = bg.partition(gm, X, n_draws=100)
-    >>> found["n_clusters"].item(), bool(found["expected_loss"] <= found["best_draw_loss"])
+    >>> best = bg.partition(gm, X, n_draws=100)
+    >>> best["n_clusters"].item(), bool(best["expected_loss"] <= best["best_draw_loss"])
     (2, True)
     """
     if loss not in LOSSES:
@@ -123,10 +123,10 @@ def partition(
     groups = group_rows(z)
     f = loss_table(loss, N)
     common = _most_common(groups)
-    found = search_partition(groups, f, common[None], n_runs=n_runs, rng=np.random.default_rng(random_seed))
-    labels = _number(found.labels, common, groups.weights, _matched(found.labels, common, groups.weights, K))
+    best = search_partition(groups, f, common[None], n_runs=n_runs, rng=np.random.default_rng(random_seed))
+    labels = _number(best.labels, common, groups.weights, _matched(best.labels, common, groups.weights, K))
     # rounded, so that draws as far away as each other are, and the clustering itself is at no distance
-    distances = losses_to_draws(found.labels[None], groups.weights, groups.draws, f)[0].round(12) + 0.0
+    distances = losses_to_draws(best.labels[None], groups.weights, groups.draws, f)[0].round(12) + 0.0
     occupied = np.array([len(np.unique(draw[draw < K])) for draw in groups.draws])
     # the smallest radius that holds the probability: an order statistic, not a quantile between draws
     radius = np.sort(distances)[int(np.ceil(prob * M - 1e-9)) - 1]
@@ -144,11 +144,11 @@ def partition(
     add(
         "cohesion",
         OBS,
-        _cohesion(found.labels, groups)[of_row],
+        _cohesion(best.labels, groups)[of_row],
         "mean probability of being with another row of the cluster",
     )
-    add("expected_loss", (), found.expected_loss, "expected loss of the clustering", **unit)
-    add("best_draw_loss", (), found.best_draw_loss, "least expected loss of a single draw", **unit)
+    add("expected_loss", (), best.expected_loss, "expected loss of the clustering", **unit)
+    add("best_draw_loss", (), best.best_draw_loss, "least expected loss of a single draw", **unit)
     add("radius", (), radius, "radius of the credible ball", **unit)
     add("n_clusters", (), int(labels.max()) + 1, "clusters")
     add("n_clusters_lower", (), lower, "lower end of the interval over draws")
@@ -162,14 +162,14 @@ def partition(
         rows, codes = compared
         of_draws = adjusted_rand(codes, z[:, rows])
         low, high = interval(of_draws, prob)
-        own = adjusted_rand(codes, found.labels[of_row][None, rows])[0]
+        own = adjusted_rand(codes, best.labels[of_row][None, rows])[0]
         add("ari", (), own, "adjusted Rand index of the clustering with the known labels")
         add("ari_mean", (), of_draws.mean(), "adjusted Rand index with the known labels, mean over draws")
         add("ari_lower", (), low, "lower end of the interval over draws")
         add("ari_upper", (), high, "upper end of the interval over draws")
     result.attrs = {
-        "loss": loss, "ci_prob": prob, "n_draws": M, "n_draws_judged": found.n_judged, "n_starts": found.n_starts,
-        "n_starts_at_best": found.n_at_best,
+        "loss": loss, "ci_prob": prob, "n_draws": M, "n_draws_judged": best.n_judged, "n_starts": best.n_starts,
+        "n_starts_at_best": best.n_at_best,
     }  # fmt: skip
     return result
 
@@ -216,10 +216,10 @@ def _number(labels: np.ndarray, reference: np.ndarray, weights: np.ndarray, nois
     """
     rest = labels != noise
     if not rest.all():
-        found = np.full(len(labels), NOISE_LABEL, dtype=np.int16)
+        numbers = np.full(len(labels), NOISE_LABEL, dtype=np.int16)
         if rest.any():
-            found[rest] = _number(labels[rest], reference[rest], weights[rest])
-        return found
+            numbers[rest] = _number(labels[rest], reference[rest], weights[rest])
+        return numbers
     values, shared = _shared(labels, reference, weights)
     C, R = shared.shape
     own = np.searchsorted(values, labels)

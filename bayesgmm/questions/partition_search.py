@@ -43,7 +43,7 @@ class Groups(NamedTuple):
     of_row: np.ndarray
 
 
-class Found(NamedTuple):
+class Settled(NamedTuple):
     """What a search ends with.
 
     Attributes
@@ -91,7 +91,7 @@ def similarity(groups: Groups) -> np.ndarray:
 
 def search_partition(
     groups: Groups, f: np.ndarray, guesses: np.ndarray, *, n_runs: int | None = None, rng: np.random.Generator
-) -> Found:
+) -> Settled:
     """Settle many starts, and keep the best end.
 
     A start is settled by moving rows one by one to the cluster where the expected loss is least, in random order, until
@@ -139,7 +139,7 @@ def search_partition(
     ended = _expected(ends, groups, f)
     best = int(np.argmin(ended))
     at_best = int((ended[:-1] <= ended[best] + 1e-10).sum())
-    return Found(ends[best], float(ended[best]), best_draw_loss, len(judged), len(starts), at_best)
+    return Settled(ends[best], float(ended[best]), best_draw_loss, len(judged), len(starts), at_best)
 
 
 def _expected(labels: np.ndarray, groups: Groups, f: np.ndarray) -> np.ndarray:

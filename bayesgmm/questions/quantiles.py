@@ -56,9 +56,9 @@ def cdf(dt: "xr.DataTree | GaussianMixture", points: Any, *, ci_prob: float | No
     if np.isnan(x).any():
         raise ValueError("`points` holds NaN: give numbers, or infinity.")
     prob = check_ci_prob(ci_prob) if mixture.has_draws else None
-    found = [_summary(cumulative(mixture.parameters, block), prob) for block in _blocks(x, mixture.parameters)]
+    summaries = [_summary(cumulative(mixture.parameters, block), prob) for block in _blocks(x, mixture.parameters)]
     names = ("cdf", "cdf_lower", "cdf_upper") if mixture.has_draws else ("cdf",)
-    values = np.concatenate(found, axis=1)
+    values = np.concatenate(summaries, axis=1)
     result = xr.Dataset(
         {name: (OBS, row) for name, row in zip(names, values, strict=True)}, coords={OBS: np.arange(len(x))}
     )

@@ -112,15 +112,15 @@ def standard_errors(
     design = survey_design(observations, clusters, strata)
     information = observed_information(observations, fit)
     covariance = covariance_of_estimates(observations, fit, information, design if kind == "sandwich" else None)
-    said = information.standard_errors(covariance)
+    estimated = information.standard_errors(covariance)
     noise = fit.parameters_.noise
     # a container of arrays, which are no mixture's
     container = MixtureParameters(
-        said.weights,
-        said.means,
-        said.covariances,
-        said.covariances,
-        None if noise is None else Noise(np.asarray(said.noise_weight), noise.background),
+        estimated.weights,
+        estimated.means,
+        estimated.covariances,
+        estimated.covariances,
+        None if noise is None else Noise(np.asarray(estimated.noise_weight), noise.background),
     )
     dataset = parameter_dataset(container, fit.feature_names, fit.units)
     freedom = {"degrees_of_freedom": design.degrees_of_freedom} if kind == "sandwich" else {}

@@ -15,7 +15,8 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.posterior.datatree import posterior_datatree
-from bayesgmm.questions.impute import hidden_cells, impute
+from bayesgmm.questions.hidden_values import hidden_cells
+from bayesgmm.questions.impute import impute
 from tests.support.incomplete_cases import CASES, Given, incomplete_rows, mixture
 from tests.support.posteriors import scattered_draws
 
