@@ -105,17 +105,15 @@ def compare(
     screen = new_screen(quiet)
     with bad_input():
         from bayesgmm.cli.files import prepare_file, write_csv
-        from bayesgmm.data.background import background_of
-        from bayesgmm.em.families import check_dimension, covariance_family
+        from bayesgmm.em.families import covariance_family
+        from bayesgmm.em.task import check_grid
 
         counts = parse_components(components)
         named = [] if covariance == "all" else [covariance_family(name.strip()) for name in covariance.split(",")]
         observations = read_rows(screen, data, counts, columns=columns, weights=weights, errors=errors, label=label)
-        background_of(noise, observations)
+        check_grid(observations, counts, [family.name for family in named] or "all", noise)
         if bootstrap:
             _check_testable(observations, counts)
-        for family in named:
-            check_dimension(family, observations.n_features)
         if plot is not None and plot.suffix.lower() not in PICTURES:
             raise ValueError(f"--plot must end in one of {', '.join(PICTURES)}; received {str(plot)!r}.")
         for path in (out, plot):

@@ -121,15 +121,15 @@ def fit(
     screen = new_screen(quiet)
     with bad_input():
         from bayesgmm.cli.files import prepare_folder
-        from bayesgmm.data.background import background_of
         from bayesgmm.em.families import covariance_family
+        from bayesgmm.em.task import check_grid
 
         counts = parse_components(components)
         family = covariance_family(covariance)
         observations = read_rows(
             screen, data, counts, columns=columns, row_label=row_label, weights=weights, errors=errors, label=label
         )
-        background_of(noise, observations)
+        check_grid(observations, counts, [covariance], noise)
         prepare_folder(out)
     from bayesgmm.cli.analysis import Plan
 

@@ -3,22 +3,23 @@
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayesgmm.data.observations import Observations, as_new_observations, as_observations
+from bayesgmm.data.observations import Observations, as_new_observations
 from bayesgmm.em import answers, known, pickling, scikit_learn, storage
 from bayesgmm.em.criteria import Criteria, criteria
-from bayesgmm.em.fitting import fit
+from bayesgmm.em.fitting import fit, task_of
 from bayesgmm.em.scikit_learn import header
 from bayesgmm.em.solver import Status
+from bayesgmm.em.task import Task
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows
+from bayesgmm.tools.integers import is_integer
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -201,26 +202,24 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             Naming the column or row that cannot be used; or the component, with its rows, that lost its spread where
             `reg_covar` is 0.
         """
-        word = self._fit(as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels))
+        word = self._fit(task_of(self, X, weights=sample_weight, errors=errors, known_labels=known_labels))
         if word is not None:
             warnings.warn(word, stacklevel=2)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row, (N,); -1 for noise."""
-        observations = as_observations(X, weights=sample_weight)
-        word = self._fit(observations)
+        task = task_of(self, X, weights=sample_weight)
+        word = self._fit(task)
         if word is not None:
             warnings.warn(word, stacklevel=2)
-        return answers.most_probable(observations, self._parameters)
+        return answers.most_probable(task.observations, self._parameters)
 
-    def _fit(
-        self, observations: Observations, starts: Sequence[Callable[[], MixtureParameters]] | None = None
-    ) -> Warning | None:
+    def _fit(self, task: Task, starts: Sequence[Callable[[], MixtureParameters]] | None = None) -> Warning | None:
         """Fit from the start that the settings ask for or from `starts`, and return what is to be warned of."""
         previous = self._known if self.warm_start and "_parameters" in vars(self) else None
         origin = self.init_params.parameters_ if isinstance(self.init_params, GaussianMixture) else self.init_params
-        mixture, word = fit(observations, self, origin, previous, starts)
+        mixture, word = fit(task, self, origin, previous, starts)
         self._hold(mixture)
         return word
 
@@ -263,7 +262,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Draw rows (n_samples, D) and their components, -1 for noise; each call draws anew."""
         check_is_fitted(self)
-        if not isinstance(n_samples, Integral) or n_samples < 1:
+        if not is_integer(n_samples) or n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples!r}; give an integer of at least 1.")
         return draw_rows(self._sampler, self._parameters, int(n_samples))
 

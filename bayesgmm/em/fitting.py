@@ -1,23 +1,23 @@
 """A fit as an estimator asks for it: settings checked, starts made, the best end kept, with a word where it is poor."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from bayesgmm.data.background import check_noise
-from bayesgmm.data.observations import Observations
+from bayesgmm.data.observations import as_observations
 from bayesgmm.em.collapse import CollapseError, CollapseWarning, rows_on_floor, with_rows
 from bayesgmm.em.conjugate import conjugate_prior
 from bayesgmm.em.known import KnownMixture
 from bayesgmm.em.search import search
 from bayesgmm.em.solver import Status
 from bayesgmm.em.starts.requested import GIVEN_BY, Start
-from bayesgmm.em.task import check_task
+from bayesgmm.em.task import Task, check_task
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.integers import check_integer
 from bayesgmm.tools.threads import single_threaded_blas
 
 
@@ -48,10 +48,8 @@ def check_settings(settings: Settings) -> None:
     ValueError
         Naming the argument, what was expected and what came.
     """
-    for name in ("n_components", "max_iter", "n_init"):
-        value = getattr(settings, name)
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"`{name}` must be an integer of at least 1; received {value!r}.")
+    for name in ("max_iter", "n_init"):
+        check_integer(name, getattr(settings, name))
     for name in ("tol", "reg_covar"):
         value = getattr(settings, name)
         if not isinstance(value, Real) or not 0 <= float(value) < 1:
@@ -60,14 +58,19 @@ def check_settings(settings: Settings) -> None:
         raise ValueError(f"`acceleration` must be 'quasi-newton' or None; received {settings.acceleration!r}.")
     if settings.prior not in ("conjugate", None):
         raise ValueError(f"`prior` must be 'conjugate' or None; received {settings.prior!r}.")
-    check_noise(settings.noise)
     frozen = settings.frozen
     if isinstance(frozen, str) or not set(frozen) <= set(GIVEN_BY):
         raise ValueError(f"`frozen` must list some of {', '.join(map(repr, GIVEN_BY))}; received {frozen!r}.")
 
 
+def task_of(settings: Settings, X: Any, **known_of_rows: Any) -> Task:
+    """Read rows (arguments of `as_observations`), and check them against the mixture that is asked for."""
+    observations = as_observations(X, **known_of_rows)
+    return check_task(observations, settings.n_components, settings.covariance_type, settings.noise)
+
+
 def fit(
-    observations: Observations,
+    task: Task,
     settings: Settings,
     origin: Any,
     previous: KnownMixture | None = None,
@@ -77,7 +80,8 @@ def fit(
 
     Parameters
     ----------
-    observations : Observations
+    task : Task
+        Rows, and the mixture that the settings ask for.
     settings : Settings
     origin : str, array or MixtureParameters
         Where to start: `init_params`, its parameters where it is a mixture.
@@ -89,12 +93,12 @@ def fit(
     Raises
     ------
     ValueError
-        When settings, rows or starts are none, or do not fit each other.
+        When settings or starts are none, or do not fit the rows.
     CollapseError
         When every start loses a component, naming its rows where there is one.
     """
     check_settings(settings)
-    task = check_task(observations, settings.n_components, settings.covariance_type, settings.noise)
+    observations = task.observations
     floor = task.floor(settings.reg_covar)
     seeds = np.random.SeedSequence(check_random_state(settings.random_state).randint(2**31 - 1, size=4).tolist())
     reached = None
@@ -119,7 +123,7 @@ def fit(
                 floor=floor,
                 accelerated=settings.acceleration is not None,
                 frozen=frozenset(settings.frozen),
-                prior=conjugate_prior(observations, settings.n_components) if settings.prior else None,
+                prior=conjugate_prior(observations, task.n_components) if settings.prior else None,
                 reached=reached,
             )
         except CollapseError as error:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bayesgmm.data.observations import Observations, as_observations
+from bayesgmm.data.observations import Observations
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.estimator import GaussianMixture
+from bayesgmm.em.fitting import task_of
+from bayesgmm.em.task import Task
 from bayesgmm.mixture.parameters import MixtureParameters
 
 
@@ -17,8 +19,8 @@ def fit_quietly(
     Parameters
     ----------
     mixture : GaussianMixture
-    X : table or Observations
-        (N, D).
+    X : table, Observations or Task
+        (N, D) rows, or these checked against the mixture already.
     starts : sequence of callables, optional
         What makes each start, in standard coordinates, in place of those that the mixture's settings ask for.
 
@@ -27,7 +29,7 @@ def fit_quietly(
     CollapseError
         When a component loses its spread in every start, and there is no floor.
     """
-    mixture._fit(as_observations(X), starts)
+    mixture._fit(X if isinstance(X, Task) else task_of(mixture, X), starts)
     return mixture
 
 

@@ -1,5 +1,6 @@
 """What is to be fitted: rows, and the kind of mixture, checked against each other once and passed on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,9 @@ from bayesgmm.data.background import background_of
 from bayesgmm.data.checks import UNKNOWN, row_slices
 from bayesgmm.data.observations import Observations
 from bayesgmm.data.tables import DataError
-from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family
+from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family, families_for
 from bayesgmm.mixture.noise import Background
+from bayesgmm.tools.integers import check_integer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,11 +57,47 @@ def check_task(observations: Observations, n_components: int, covariance_type: s
     DataError, ValueError
         When the rows are too few, a known component or the family does not fit, or `noise` is no background of them.
     """
-    family = covariance_family(covariance_type)
-    check_components(observations, n_components)
-    check_known_labels(observations, n_components)
-    check_dimension(family, observations.n_features)
-    return Task(observations, n_components, family, background_of(noise, observations))
+    return check_grid(observations, [n_components], [covariance_type], noise)[0]
+
+
+def check_grid(
+    observations: Observations,
+    n_components: int | Iterable[int],
+    covariance_type: str | Iterable[str],
+    noise: Any = None,
+) -> list[Task]:
+    """Check rows against every mixture of a grid; one family after the other, each with all numbers of components.
+
+    Parameters
+    ----------
+    observations : Observations
+    n_components : int or iterable of int
+    covariance_type : str or iterable of str
+        "all" are the families for as many features as the rows have.
+    noise : optional
+        As in `GaussianMixture`.
+
+    Raises
+    ------
+    DataError, ValueError
+        As in `check_task`; also when there is nothing to cross.
+    """
+    counts = list(n_components) if isinstance(n_components, Iterable) else [n_components]
+    counts = [check_integer("n_components", k) for k in counts]
+    if covariance_type == "all":
+        families = list(families_for(observations.n_features))
+    else:
+        names = [covariance_type] if isinstance(covariance_type, str) else covariance_type
+        families = [covariance_family(name) for name in names]
+    if not families or not counts:
+        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
+    check_components(observations, max(counts))
+    for k in counts:
+        check_known_labels(observations, k)
+    for family in families:
+        check_dimension(family, observations.n_features)
+    background = background_of(noise, observations)
+    return [Task(observations, k, family, background) for family in families for k in counts]
 
 
 def check_components(observations: Observations, n_components: int) -> None:

@@ -1,10 +1,11 @@
 """Features by name or position, and values given for some."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
+
+from bayesgmm.tools.integers import is_integer
 
 
 def positions(names: Sequence[str], features: Sequence[Any]) -> list[int]:
@@ -19,7 +20,7 @@ def positions(names: Sequence[str], features: Sequence[Any]) -> list[int]:
     for feature in features:
         if isinstance(feature, str) and feature in names:
             found.append(list(names).index(feature))
-        elif isinstance(feature, Integral) and not isinstance(feature, bool) and 0 <= int(feature) < len(names):
+        elif is_integer(feature) and 0 <= int(feature) < len(names):
             found.append(int(feature))
         else:
             raise ValueError(

@@ -12,11 +12,10 @@ import pytensor.tensor as pt
 from pymc.distributions.transforms import Transform
 from pytensor.tensor.variable import TensorVariable
 
-from bayesgmm.data.background import background_density, background_of
+from bayesgmm.data.background import background_density
 from bayesgmm.data.observations import Observations, as_observations, known_components
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.families import check_dimension, covariance_family
-from bayesgmm.em.task import check_components, check_known_labels
+from bayesgmm.em.task import Task, check_task
 from bayesgmm.mixture.noise import Background
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.model.coordinates.matrices import covariances
@@ -166,15 +165,14 @@ def mixture_model(
     >>> [variable.name for variable in model.free_RVs]
     ['weights', 'means', 'bartlett_diagonal', 'bartlett_above']
     """
-    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer) or n_components < 1:
-        raise ValueError(f"`n_components` must be an integer of at least 1; received {n_components!r}.")
-    chosen = parametrisation(covariance_type)
     observations = as_observations(X, weights=weights, errors=errors, known_labels=known_labels)
-    K, D = int(n_components), observations.n_features
-    check_components(observations, K)
-    check_known_labels(observations, K)
-    check_dimension(covariance_family(covariance_type), D)
-    background = background_of(noise, observations)
+    return model_of(check_task(observations, n_components, covariance_type, noise), prior, start)
+
+
+def model_of(task: Task, prior: Prior | None = None, start: Any = None) -> pm.Model:
+    """Build the model of `mixture_model` for rows and a mixture that were checked."""
+    observations, K, background = task.observations, task.n_components, task.background
+    chosen, D = parametrisation(task.family.name), observations.n_features
     resolved = (prior or Prior()).resolve(observations, K, chosen.name, noise=background is not None)
     centre = None
     if chosen.centre is not None and D > 1:

@@ -80,19 +80,6 @@ def known_answer(stats: Mapping[str, Any] | None, name: str, n_rows: int | None 
     return known
 
 
-def check_count(name: str, value: int, least: int = 1) -> int:
-    """Accept a whole number of at least `least`.
-
-    Raises
-    ------
-    ValueError
-        When it is smaller.
-    """
-    if int(value) != value or value < least:
-        raise ValueError(f"`{name}` must be a whole number of at least {least}; received {value!r}.")
-    return int(value)
-
-
 def known_keys(name: str, given: Mapping[str, Any] | None, keys: Sequence[str]) -> dict[str, Any]:
     """Copy a mapping that a caller gave, empty for None.
 

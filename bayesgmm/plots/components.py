@@ -12,13 +12,14 @@ from scipy.stats import chi2
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.plots.asked import Asked, check_count, choose_features, known_answer, pairs_of
+from bayesgmm.plots.asked import Asked, choose_features, known_answer, pairs_of
 from bayesgmm.plots.curves import component_densities, curve_grid, density_label, visible
 from bayesgmm.plots.picture import INK, Picture, open_picture
 from bayesgmm.plots.rows import draw_rows, draw_rug, point_style, shown
 from bayesgmm.posterior.datatree import COMPONENT, DRAW, FEATURE, OBS, posterior_parameters, view
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.membership import membership
+from bayesgmm.tools.integers import check_integer
 
 ELLIPSES = ("points", "noise", "ellipses", "em", "xlabel", "ylabel", "title", "legend")
 CURVES = ("rug", "noise", "curves", "em", "xlabel", "ylabel", "title", "legend")
@@ -107,7 +108,7 @@ def plot_components(
     mixture = view(dt)
     chosen = choose_features(mixture, features, most=MOST_FEATURES)
     observations = mixture.observe(X)
-    n_draws = check_count("n_draws", n_draws)
+    n_draws = check_integer("n_draws", n_draws)
     if prob is not None and not 0 < prob < 1:
         raise ValueError(f"`prob` must be strictly between 0 and 1; received {prob!r}.")
     prob = check_ci_prob(prob)

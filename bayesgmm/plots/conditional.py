@@ -12,7 +12,7 @@ from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.conditioning import regressions
 from bayesgmm.mixture.features import positions
-from bayesgmm.plots.asked import Asked, check_count, choose_features
+from bayesgmm.plots.asked import Asked, choose_features
 from bayesgmm.plots.curves import grid, mean_component_densities
 from bayesgmm.plots.picture import INK, MUTED, open_picture
 from bayesgmm.plots.rows import draw_dots, point_style, shown
@@ -20,6 +20,7 @@ from bayesgmm.posterior.datatree import COMPONENT, FEATURE, OBS, MixtureView, vi
 from bayesgmm.posterior.intervals import check_ci_prob
 from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.conditional_mean import conditional_mean
+from bayesgmm.tools.integers import check_integer
 
 VISUALS = ("points", "predictive", "band", "mean", "components", "xlabel", "ylabel", "legend")
 FOLLOWED = {"components": ["color"]}
@@ -109,7 +110,7 @@ def plot_conditional(
     if x_feature in chosen:
         raise ValueError(f"`features` holds {names[x_feature]!r}, which is given: leave it out.")
     prob = check_ci_prob(ci_prob)
-    n_points = check_count("n_points", n_points, least=2)
+    n_points = check_integer("n_points", n_points, least=2)
     panels = [names[j] for j in chosen]
     P, K = len(panels), mixture.parameters.n_components
     picture = open_picture(

@@ -8,10 +8,11 @@ from arviz_plots import PlotCollection
 
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.plots import density_curves, density_pairs, density_surface
-from bayesgmm.plots.asked import Asked, check_count, choose_features, known_keys
+from bayesgmm.plots.asked import Asked, choose_features, known_keys
 from bayesgmm.plots.picture import open_picture
 from bayesgmm.posterior.datatree import FEATURE, view
 from bayesgmm.posterior.intervals import check_ci_prob
+from bayesgmm.tools.integers import check_integer
 
 FOLLOWED = {"components": ["color"]}
 MOST_PAIRED = 6
@@ -110,7 +111,7 @@ def plot_density(
     kind = density_pairs if pairs else density_surface if surface else density_curves
     stats = known_keys("stats", stats, kind.STATS)
     usual = 48 if pairs else 64 if surface else density_pairs.CURVE_POINTS
-    n_points = check_count("n_points", usual if n_points is None else n_points, least=2)
+    n_points = check_integer("n_points", usual if n_points is None else n_points, least=2)
     names = [mixture.feature_names[j] for j in chosen]
     if pairs:
         panel, panels = density_pairs.PANEL, density_pairs.cells(names)

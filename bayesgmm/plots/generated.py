@@ -10,7 +10,7 @@ from arviz_plots.visuals import fill_between_y, line_xy
 
 from bayesgmm.data.samples import choose_rows
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.plots.asked import Asked, check_count, choose_features, pairs_of
+from bayesgmm.plots.asked import Asked, choose_features, pairs_of
 from bayesgmm.plots.curves import density_label, n_bins
 from bayesgmm.plots.picture import INK, MUTED, Entry, Picture, open_picture
 from bayesgmm.plots.rows import draw_dots, draw_rows, point_style, shown
@@ -18,6 +18,7 @@ from bayesgmm.posterior.datatree import OBS, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.conditional import marginal
 from bayesgmm.questions.generate import generate
+from bayesgmm.tools.integers import check_integer
 
 VISUALS = ("histogram", "band", "mean", "real", "generated", "noise", "xlabel", "ylabel", "legend")
 FOLLOWED = {"generated": ["color", "marker"]}
@@ -104,7 +105,7 @@ def plot_generated(
     chosen = choose_features(mixture, features, most=MOST_FEATURES)
     observations = mixture.observe(X)
     prob = check_ci_prob(ci_prob)
-    n_datasets = check_count("n_datasets", n_datasets, least=2)
+    n_datasets = check_integer("n_datasets", n_datasets, least=2)
     names = [mixture.feature_names[j] for j in chosen]
     pairs = pairs_of(mixture, chosen)
     K, N = mixture.parameters.n_components, observations.n_rows

@@ -8,14 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from bayesgmm.data.background import background_of
 from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.task import check_components, check_known_labels
+from bayesgmm.em.task import check_task
 from bayesgmm.mixture.noise import Background
-from bayesgmm.model.families import parametrisation
-from bayesgmm.model.mixture_model import mixture_model, resolved_prior
+from bayesgmm.model.mixture_model import model_of, resolved_prior
 from bayesgmm.model.points import mixtures
 from bayesgmm.posterior.approximation import LaplaceWarning, approximate
 from bayesgmm.posterior.assembling import assemble
@@ -28,6 +26,7 @@ from bayesgmm.sampler.log_density import compile_log_density
 from bayesgmm.sampler.nuts import sample_nuts
 from bayesgmm.sampler.unconstrained import constrain_draws
 from bayesgmm.tools.clock import Clock
+from bayesgmm.tools.integers import check_integer
 
 EM_STARTS = 10
 
@@ -144,12 +143,11 @@ def sample_posterior(
     """
     clock = Clock()
     observations = as_observations(X, weights=weights, errors=errors, known_labels=known_labels)
-    _check_settings(method, n_components, draws, tune, chains, cores)
-    family = parametrisation(covariance_type).name
-    check_components(observations, n_components)
-    check_known_labels(observations, n_components)
-    background = background_of(noise, observations)
+    task = check_task(observations, n_components, covariance_type, noise)
+    _check_settings(method, draws, tune, chains, cores)
     observations, kind_of_weights = _count_weights(observations)
+    task = replace(task, observations=observations)
+    n_components, family, background = task.n_components, task.family.name, task.background
     seeds = np.random.SeedSequence(random_seed)
     em_seed, elsewhere_seed, jitter_seed, draw_seed, check_seed = (int(s) for s in seeds.generate_state(5))
     in_noise = {} if background is None else {"noise": background}
@@ -163,9 +161,7 @@ def sample_posterior(
     if _worth_exploring(observations, method, chains):
         optima += other_optima(observations, start, family, elsewhere_seed, **in_noise)
     clock.lap("em")
-    model = mixture_model(
-        observations, n_components, covariance_type=family, prior=prior, start=start, noise=background
-    )
+    model = model_of(task, prior, start)
     clock.lap("model")
     density = compile_log_density(model)
     clock.take_over({"model": density.timings["graph"], "compilation": density.timings["compile"]})
@@ -253,13 +249,12 @@ def _worth_exploring(observations: Observations, method: str, chains: int) -> bo
     return chains > 1 if method == "nuts" else observations.n_rows <= MOST_ROWS_EXPLORED
 
 
-def _check_settings(method: str, n_components: int, draws: int, tune: int, chains: int, cores: int | None) -> None:
+def _check_settings(method: str, draws: int, tune: int, chains: int, cores: int | None) -> None:
     if method not in ("nuts", "laplace"):
         raise ValueError(f"`method` must be 'nuts' or 'laplace'; received {method!r}.")
-    counts = {"n_components": n_components, "draws": draws, "tune": tune, "chains": chains}
+    counts = {"draws": draws, "tune": tune, "chains": chains}
     for name, value in (counts if cores is None else counts | {"cores": cores}).items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"`{name}` must be an integer of at least 1; received {value!r}.")
+        check_integer(name, value)
 
 
 def _check_start(

@@ -1,6 +1,5 @@
 """The bootstrap on the fast EM: how sure a maximum-likelihood fit is, and whether one component more is real."""
 
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from bayesgmm.em.task import check_known_labels
 from bayesgmm.mixture.alignment import align
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import posterior_datatree
+from bayesgmm.tools.integers import check_integer
 from bayesgmm.tools.progress import progress
 from bayesgmm.tools.threads import single_threaded_blas
 
@@ -75,7 +75,7 @@ def bootstrap(
     """
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(map(repr, KINDS))}; received {kind!r}.")
-    _check_counts(n_bootstrap=n_bootstrap)
+    n_bootstrap = check_integer("n_bootstrap", n_bootstrap)
     observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
     if observations.n_features != fit.parameters_.n_features:
         raise ValueError(
@@ -130,9 +130,3 @@ def _replicate(
         return refit(fit, resampled(rng, observations, kind))
     except DataError:
         return None
-
-
-def _check_counts(**counts: Any) -> None:
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"`{name}` must be an integer of at least 1; received {value!r}.")

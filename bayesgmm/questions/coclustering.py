@@ -15,6 +15,7 @@ from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.posterior.datatree import OBS, netcdf_labels, view
+from bayesgmm.tools.integers import check_integer
 
 OBS_BIS, RANK = "obs_id_bis", "rank"
 
@@ -88,7 +89,7 @@ def coclustering(
     observations = mixture.observe(X)
     N = observations.n_rows
     if top is not None:
-        return _partners(observations, mixture.parameters, _check_top(top, N))
+        return _partners(observations, mixture.parameters, check_integer("top", top, 1, N - 1, "the other rows"))
     if rows is None:
         if N > MOST_WHOLE:
             raise ValueError(
@@ -183,12 +184,6 @@ def _partners(observations: Observations, parameters: MixtureParameters, top: in
         coords={OBS: labels, RANK: np.arange(top)},
         attrs={"largest_error": float(lost.max()), "n_draws": n_draws},
     )
-
-
-def _check_top(top: int, N: int) -> int:
-    if isinstance(top, bool) or int(top) != top or not 1 <= top < N:
-        raise ValueError(f"`top` must be a whole number from 1 to {N - 1}, the other rows; received {top!r}.")
-    return int(top)
 
 
 def _positions(rows: Sequence[Any], labels: pd.Index) -> np.ndarray:

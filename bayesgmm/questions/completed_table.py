@@ -1,11 +1,10 @@
 """A table without holes, made of what `impute` drew: of expectations, or one of the draws."""
 
-from numbers import Integral
-
 import pandas as pd
 import xarray as xr
 
 from bayesgmm.posterior.datatree import CHAIN, DRAW, FEATURE, OBS
+from bayesgmm.tools.integers import check_integer
 
 
 def completed_table(imputed: xr.DataTree, draw: int | None = None) -> pd.DataFrame:
@@ -38,10 +37,9 @@ def completed_table(imputed: xr.DataTree, draw: int | None = None) -> pd.DataFra
     if draw is None:
         return frame
     cells = imputed["posterior_predictive"].to_dataset()
-    if isinstance(draw, bool) or not isinstance(draw, Integral) or not 0 <= draw < cells.sizes[DRAW]:
-        raise ValueError(f"`draw` must be an integer from 0 to {cells.sizes[DRAW] - 1}; received {draw!r}.")
+    draw = check_integer("draw", draw, 0, cells.sizes[DRAW] - 1)
     values = frame.to_numpy(copy=True)
     columns = {name: j for j, name in enumerate(table[FEATURE].values.tolist())}
     features = [columns[name] for name in cells["cell_feature"].values.tolist()]
-    values[cells["row"].values, features] = cells["x_hidden"].isel({CHAIN: 0, DRAW: int(draw)}).values
+    values[cells["row"].values, features] = cells["x_hidden"].isel({CHAIN: 0, DRAW: draw}).values
     return pd.DataFrame(values, index=frame.index, columns=frame.columns)

@@ -1,7 +1,6 @@
 """New data like the old: posterior predictive datasets, parameter uncertainty included."""
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from bayesgmm.posterior.datatree import (
     unit_text,
     view,
 )
+from bayesgmm.tools.integers import check_integer
 
 
 def generate(
@@ -90,9 +90,7 @@ def generate(
     names, D = mixture.feature_names, len(mixture.feature_names)
     if n_obs is None:
         n_obs = mixture.observe(None).n_rows
-    for name, value in (("n_obs", n_obs), ("n_datasets", n_datasets)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"`{name}` must be an integer of at least 1; received {value!r}.")
+    n_obs, n_datasets = check_integer("n_obs", n_obs), check_integer("n_datasets", n_datasets)
     known, numbers = ([], np.empty(0)) if given is None else given_values(names, given)
     rest = [j for j in range(D) if j not in known]
     batch = _parameters(dt, mixture, parameters)
@@ -105,11 +103,11 @@ def generate(
     rows[..., known] = numbers
     for dataset, s in enumerate(draws):
         one = batch[s] if given is None else condition(batch[s], known, numbers)
-        drawn, components[0, dataset] = draw_rows(rng, one, int(n_obs))
+        drawn, components[0, dataset] = draw_rows(rng, one, n_obs)
         rows[0, dataset][:, rest] = drawn
         if errors is not None:
             which = np.arange(n_obs) if n_obs == len(errors) else rng.integers(len(errors), size=n_obs)
-            error = (errors[which] @ rng.standard_normal((int(n_obs), D, 1)))[..., 0]
+            error = (errors[which] @ rng.standard_normal((n_obs, D, 1)))[..., 0]
             error[components[0, dataset] == NOISE_LABEL] = 0.0
             rows[0, dataset] += error
     data = xr.Dataset(

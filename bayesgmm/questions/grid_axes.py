@@ -11,6 +11,7 @@ from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.mixture.features import positions
 from bayesgmm.mixture.quantiles import quantile
 from bayesgmm.posterior.datatree import view
+from bayesgmm.tools.integers import check_integer
 
 
 def grid_axes(
@@ -53,8 +54,7 @@ def grid_axes(
     """
     mixture = view(dt)
     names = mixture.feature_names
-    if int(n_points) != n_points or n_points < 2:
-        raise ValueError(f"`n_points` must be an integer of at least 2; received {n_points!r}.")
+    n_points = check_integer("n_points", n_points, 2)
     if not 0 < tail < 0.5:
         raise ValueError(f"`tail` must be strictly between 0 and 0.5; received {tail!r}.")
     asked = [features] if isinstance(features, str | int) else features
@@ -69,5 +69,5 @@ def grid_axes(
         low, high = ends[:, 0].min(), ends[:, 1].max()
         if hull is not None:
             low, high = min(low, hull.lower[j]), max(high, hull.upper[j])
-        axes[names[j]] = np.linspace(low, high, int(n_points))
+        axes[names[j]] = np.linspace(low, high, n_points)
     return axes

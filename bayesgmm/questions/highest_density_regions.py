@@ -15,6 +15,7 @@ from bayesgmm.mixture.simulation import draw_rows
 from bayesgmm.posterior.datatree import OBS, netcdf_labels, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.quantiles import PROBABILITY
+from bayesgmm.tools.integers import check_integer
 
 AT_ONCE = 2**22
 """Numbers of one block of draws times samples (32 MiB)."""
@@ -79,12 +80,11 @@ def highest_density_regions(
     asked = np.atleast_1d(np.asarray(probabilities, dtype=np.float64))
     if asked.ndim != 1 or not len(asked) or not ((asked > 0) & (asked < 1)).all():
         raise ValueError(f"`probabilities` must be strictly between 0 and 1; received {probabilities!r}.")
-    if int(n_samples) != n_samples or n_samples < 100:
-        raise ValueError(f"`n_samples` must be an integer of at least 100; received {n_samples!r}.")
+    n_samples = check_integer("n_samples", n_samples, 100)
     parameters, names = mixture.parameters, mixture.feature_names
     rows = None if points is None else as_new_observations(points, parameters, names)
     prob = check_ci_prob(ci_prob) if mixture.has_draws else None
-    samples, _ = draw_rows(np.random.default_rng(random_seed), predictive_mixture(parameters), int(n_samples))
+    samples, _ = draw_rows(np.random.default_rng(random_seed), predictive_mixture(parameters), n_samples)
     sampled = as_new_observations(samples, parameters, names)
     mean = map_rows(_mean_density, sampled, parameters)
     ordered = np.sort(mean)[::-1]

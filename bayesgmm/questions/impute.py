@@ -1,6 +1,5 @@
 """The values that are missing or blurred by errors, filled in: expectations, intervals and draws."""
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from bayesgmm.posterior.datatree import (
 )
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.hidden_values import DrawnValues, draw_hidden, hidden_cells
+from bayesgmm.tools.integers import check_integer
 
 
 def impute(
@@ -82,8 +82,7 @@ def impute(
     >>> imputed["imputed/x"].values.round(1).tolist()
     [[4.0, 78.4], [2.0, 54.2]]
     """
-    if isinstance(n_draws, bool) or not isinstance(n_draws, Integral) or n_draws < 1:
-        raise ValueError(f"`n_draws` must be an integer of at least 1; received {n_draws!r}.")
+    n_draws = check_integer("n_draws", n_draws)
     prob = check_ci_prob(ci_prob)
     mixture = view(dt)
     rows = mixture.observe(X)
@@ -91,7 +90,7 @@ def impute(
     if not hidden.any():
         raise ValueError("nothing to impute: no value of the rows is missing, and none was measured with an error.")
     rng = np.random.default_rng(random_seed)
-    S, n = mixture.parameters.batch_shape[0], int(n_draws)
+    S, n = mixture.parameters.batch_shape[0], n_draws
     chosen = np.sort(rng.choice(S, size=n, replace=n > S))
     drawn = draw_hidden(rows, hidden, mixture.parameters[chosen], int(rng.integers(2**63)))
     return _tree(rows, hidden, mixture, drawn, prob)

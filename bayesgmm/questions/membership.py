@@ -18,6 +18,7 @@ from bayesgmm.posterior.datatree import COMPONENT, OBS, fixed_labels, netcdf_lab
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.novelty import tail_probabilities
 from bayesgmm.questions.summaries import compiling_pays, summarise_memberships
+from bayesgmm.tools.integers import check_integer
 
 
 def membership(
@@ -94,8 +95,7 @@ def membership(
     >>> sure["tail_probability"].values < 0.001
     array([False,  True])
     """
-    if isinstance(n_simulated, bool) or int(n_simulated) != n_simulated or n_simulated < 0:
-        raise ValueError(f"`n_simulated` must be a whole number of rows, 0 or more; received {n_simulated!r}.")
+    n_simulated = check_integer("n_simulated", n_simulated, 0)
     mixture = view(dt)
     observations = mixture.observe(X)
     prob = check_ci_prob(ci_prob) if mixture.has_draws else None
@@ -130,7 +130,7 @@ def membership(
     if n_simulated:
         rng = np.random.default_rng(random_seed)
         tail, n_each = tail_probabilities(
-            observations, parameters, rows.log_density, int(n_simulated), rng, compiled=compiled
+            observations, parameters, rows.log_density, n_simulated, rng, compiled=compiled
         )
         text = "P(density of a row of the mixture, seen alike, <= density of this row)"
         add("tail_probability", tail, text, n_simulated=n_each, largest_standard_error=0.5 / n_each**0.5)

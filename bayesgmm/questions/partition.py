@@ -14,6 +14,7 @@ from bayesgmm.posterior.datatree import OBS, netcdf_labels, view
 from bayesgmm.posterior.intervals import check_ci_prob, interval
 from bayesgmm.questions.partition_loss import LOSSES, adjusted_rand, loss_table, losses_to_draws
 from bayesgmm.questions.partition_search import Groups, group_rows, search_partition
+from bayesgmm.tools.integers import check_integer
 
 BOUND = "bound"
 BOUNDS = ("vertical_upper", "vertical_lower", "horizontal")
@@ -107,8 +108,8 @@ def partition(
     if loss not in LOSSES:
         loss_table(loss, 1)
     for name, value, least in (("n_draws", n_draws, 1), ("n_runs", n_runs, 0)):
-        if value is not None and (isinstance(value, bool) or int(value) != value or value < least):
-            raise ValueError(f"`{name}` must be a whole number of at least {least}; received {value!r}.")
+        if value is not None:
+            check_integer(name, value, least)
     prob = check_ci_prob(ci_prob)
     mixture = view(dt)
     observations = mixture.observe(X)

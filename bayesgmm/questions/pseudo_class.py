@@ -8,6 +8,7 @@ import xarray as xr
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.allocations import draw_allocations
 from bayesgmm.posterior.datatree import view
+from bayesgmm.tools.integers import check_integer
 
 
 def pseudo_class(
@@ -62,11 +63,10 @@ def pseudo_class(
     >>> bg.pseudo_class(gm, X, n_draws=2, random_seed=0).groupby("draw").size().tolist()
     [272, 272]
     """
-    if isinstance(n_draws, bool) or int(n_draws) != n_draws or n_draws < 1:
-        raise ValueError(f"`n_draws` must be a whole number of at least 1; received {n_draws!r}.")
+    n_draws = check_integer("n_draws", n_draws)
     mixture = view(dt)
     observations = mixture.observe(X)
-    z = draw_allocations(observations, mixture.parameters, int(n_draws), random_seed)
+    z = draw_allocations(observations, mixture.parameters, n_draws, random_seed)
     M, N = z.shape
     return pd.DataFrame(
         {

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.data.resampling import simulated_like
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.quiet import admissible_fit
-from bayesgmm.em.task import check_components, check_known_labels
+from bayesgmm.em.task import check_components, check_task
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.questions.bootstrap import _check_counts
+from bayesgmm.tools.integers import check_integer
 from bayesgmm.tools.progress import progress
 from bayesgmm.tools.threads import single_threaded_blas
 
@@ -115,15 +114,16 @@ def bootstrap_test(
     >>> bg.bootstrap_test(X, 1, n_bootstrap=19, n_init=1, random_seed=0).p_value
     0.05
     """
-    _check_counts(n_components=n_components, n_bootstrap=n_bootstrap, n_init=n_init)
+    n_components, n_init = check_integer("n_components", n_components), check_integer("n_init", n_init)
+    n_bootstrap = check_integer("n_bootstrap", n_bootstrap)
     observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
+    task = check_task(observations, n_components, covariance_type, noise)
     check_components(observations, n_components + 1)
-    check_known_labels(observations, n_components)
     weights = observations.weights
     if weights is not None and not (weights == np.round(weights)).all():
         raise ValueError("`sample_weight` must be whole numbers here: the number of rows to simulate is their sum.")
     rng = np.random.default_rng(random_seed)
-    settings = {"covariance_type": covariance_type, "noise": background_of(noise, observations)}
+    settings = {"covariance_type": covariance_type, "noise": task.background}
     fits = _fit_pair(observations, n_components, settings, n_init, rng)
     if fits is None:
         raise ValueError(

@@ -3,19 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.criteria import criteria
 from bayesgmm.em.estimator import GaussianMixture
-from bayesgmm.em.families import CovarianceFamily, check_dimension, covariance_family, families_for
 from bayesgmm.em.quiet import fit_quietly
 from bayesgmm.em.solver import Status
 from bayesgmm.em.starts.clutter import without_clutter
@@ -28,9 +25,10 @@ from bayesgmm.em.starts.methods import (
     hierarchical_memberships,
 )
 from bayesgmm.em.starts.requested import FIRST_SHARE
-from bayesgmm.em.task import check_components, check_known_labels
+from bayesgmm.em.task import Task, check_grid
 from bayesgmm.mixture.noise import Background, Noise
 from bayesgmm.mixture.parameters import MixtureParameters
+from bayesgmm.tools.integers import check_integer
 from bayesgmm.tools.progress import progress
 from bayesgmm.tools.threads import single_threaded_blas
 
@@ -129,28 +127,27 @@ def compare(
     DataError, ValueError
         Before any fit, when the data cannot be used or has fewer distinct rows than the largest number of components.
     """
-    if not isinstance(n_init, Integral) or isinstance(n_init, bool) or n_init < 1:
-        raise ValueError(f"`n_init` must be an integer of at least 1; received {n_init!r}.")
+    n_init = check_integer("n_init", n_init)
     observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
-    families, counts = check_grid(observations, n_components, covariance_type)
-    check_known_labels(observations, min(counts))
-    grid = [(family, k) for family in families for k in counts]
-    shared = _SharedStarts(observations, int(n_init), random_state, background_of(noise, observations), max(counts))
+    tasks = check_grid(observations, n_components, covariance_type, noise)
+    most = max(task.n_components for task in tasks)
+    shared = _SharedStarts(observations, n_init, random_state, tasks[0].background, most)
     settings: dict[str, Any] = {
         "tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "acceleration": acceleration, "prior": prior,
         "noise": noise, "n_init": n_init, "random_state": random_state,
     }  # fmt: skip
     rows, fits = [], {}
-    with single_threaded_blas(), progress("models", len(grid), show=progressbar) as advance:
-        for done, (family, k) in enumerate(grid, start=1):
-            mixture = GaussianMixture(k, covariance_type=family.name, **settings)
-            fit = _fitted(mixture, observations, shared.of(family, k, reg_covar))
-            if isinstance(fit, GaussianMixture):
-                fits[family.name, k] = fit
-            rows.append({"covariance_type": family.name, "n_components": k} | _row(fit, observations))
+    with single_threaded_blas(), progress("models", len(tasks), show=progressbar) as advance:
+        for done, task in enumerate(tasks, start=1):
+            family, k = task.family.name, task.n_components
+            mixture = GaussianMixture(k, covariance_type=family, **settings)
+            end = _fitted(mixture, task, shared.of(task, reg_covar))
+            if isinstance(end, GaussianMixture):
+                fits[family, k] = end
+            rows.append({"covariance_type": family, "n_components": k} | _row(end, observations))
             advance(1)
             if on_fit is not None:
-                on_fit(done, len(grid))
+                on_fit(done, len(tasks))
     columns = [
         *("covariance_type", "n_components", "loglik", "n_parameters", "bic", "aic", "icl", "entropy"),
         *("converged", "admissible", "n_iter", "n_starts", "starts_at_best", "smallest_component", "status"),
@@ -160,40 +157,12 @@ def compare(
     return Comparison(pd.DataFrame(rows, columns=columns), fits)
 
 
-def check_grid(
-    observations: Observations, n_components: int | Iterable[int], covariance_type: str | Iterable[str]
-) -> tuple[list[CovarianceFamily], list[int]]:
-    """Return the families and the numbers of components that a grid crosses, as `compare` takes them.
-
-    Raises
-    ------
-    ValueError
-        For numbers of components that are none, an unknown family or one of another dimension, an empty grid, or more
-        components than distinct rows.
-    """
-    counts = list(n_components) if isinstance(n_components, Iterable) else [n_components]
-    for k in counts:
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(f"`n_components` must be integers of at least 1; received {k!r}.")
-    if covariance_type == "all":
-        families = list(families_for(observations.n_features))
-    else:
-        names = [covariance_type] if isinstance(covariance_type, str) else covariance_type
-        families = [covariance_family(name) for name in names]
-    for family in families:
-        check_dimension(family, observations.n_features)
-    if not families or not counts:
-        raise ValueError("nothing to compare: `n_components` or `covariance_type` is empty.")
-    check_components(observations, max(counts))
-    return families, counts
-
-
 def _fitted(
-    mixture: GaussianMixture, observations: Observations, starts: Sequence[Callable[[], MixtureParameters]]
+    mixture: GaussianMixture, task: Task, starts: Sequence[Callable[[], MixtureParameters]]
 ) -> GaussianMixture | CollapseError:
     """Fit from the starts; a model that could not be fitted is a result too."""
     try:
-        return fit_quietly(mixture, observations, starts)
+        return fit_quietly(mixture, task, starts)
     except CollapseError as error:
         return error
 
@@ -257,10 +226,9 @@ class _SharedStarts:
         self._hierarchy: HierarchicalStart | None = None
         self._drawn: dict[int, list[DrawnStart]] = {}
 
-    def of(self, family: CovarianceFamily, K: int, reg_covar: float) -> Sequence[Callable[[], MixtureParameters]]:
+    def of(self, task: Task, reg_covar: float) -> Sequence[Callable[[], MixtureParameters]]:
         """List the starts of one model."""
-        observations = self._observations
-        floor = reg_covar * family.floor_variances(observations.variances) / observations.scale**2
+        observations, family, K, floor = self._observations, task.family, task.n_components, task.floor(reg_covar)
         if self._hierarchy is None:
             self._hierarchy = hierarchical_memberships(observations)
         if K not in self._drawn:

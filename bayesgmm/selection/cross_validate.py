@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import Observations, as_observations
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.quiet import admissible_fit
-from bayesgmm.em.task import check_components, check_known_labels
+from bayesgmm.em.task import check_components, check_grid
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
-from bayesgmm.selection.compare import check_grid
+from bayesgmm.tools.integers import check_integer
 from bayesgmm.tools.progress import progress
 from bayesgmm.tools.threads import single_threaded_blas
 
@@ -110,28 +109,27 @@ def cross_validate(
     ('full', 2)
     """
     observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
-    background = background_of(noise, observations)
-    families, counts = check_grid(observations, n_components, covariance_type)
+    tasks = check_grid(observations, n_components, covariance_type, noise)
     N = observations.n_rows
-    if isinstance(n_folds, bool) or not isinstance(n_folds, int | np.integer) or not 2 <= n_folds <= N:
-        raise ValueError(f"`n_folds` must be an integer from 2 to the number of rows, {N}; received {n_folds!r}.")
+    n_folds = check_integer("n_folds", n_folds, 2, N, "the number of rows")
     rng = np.random.default_rng(random_state)
-    for k in counts:
-        check_known_labels(observations, k)
     fold = _folds(observations, n_folds, rng)
     kept = [_anew(observations.take(np.flatnonzero(fold != f))) for f in range(n_folds)]
     for some in kept:
-        check_components(some, max(counts))
-    grid = [(family, k) for family in families for k in counts]
-    pointwise = np.full((len(grid), N), np.nan)
-    failed = np.zeros(len(grid), dtype=int)
+        check_components(some, max(task.n_components for task in tasks))
+    pointwise = np.full((len(tasks), N), np.nan)
+    failed = np.zeros(len(tasks), dtype=int)
     seed = int(rng.integers(2**31))
-    with single_threaded_blas(), progress("fits", len(grid) * n_folds, show=progressbar) as done:
-        for m, (family, k) in enumerate(grid):
+    with single_threaded_blas(), progress("fits", len(tasks) * n_folds, show=progressbar) as done:
+        for m, task in enumerate(tasks):
             for f, training in enumerate(kept):
                 held_out = np.flatnonzero(fold == f)
                 mixture = GaussianMixture(
-                    k, covariance_type=family.name, n_init=n_init, random_state=seed, noise=background
+                    task.n_components,
+                    covariance_type=task.family.name,
+                    n_init=n_init,
+                    random_state=seed,
+                    noise=task.background,
                 )
                 fitted = admissible_fit(mixture, training)
                 if fitted is None:
@@ -146,8 +144,8 @@ def cross_validate(
     from_best = pointwise - pointwise[np.nanargmax(elpd)]
     table = pd.DataFrame(
         {
-            "covariance_type": [family.name for family, _ in grid],
-            "n_components": [k for _, k in grid],
+            "covariance_type": [task.family.name for task in tasks],
+            "n_components": [task.n_components for task in tasks],
             "elpd": elpd,
             "standard_error": _error_of_sum(pointwise, weights),
             "difference": from_best @ weights,

@@ -15,6 +15,7 @@ from bayesgmm.posterior import datatree
 from bayesgmm.posterior.intervals import interval
 from bayesgmm.selection.compare_posteriors import PosteriorComparison
 from bayesgmm.selection.evidence import LogEvidence, log_evidence
+from bayesgmm.tools.integers import is_integer
 
 SIMULATED = 10_000
 """Times that the evidences are drawn anew from their errors."""
@@ -166,7 +167,7 @@ def _evidences(evidences: Any, random_seed: int | None) -> dict[int, tuple[float
     backgrounds: list[Background | None] = []
     seeds = np.random.SeedSequence(random_seed).generate_state(len(evidences))
     for (K, one), seed in zip(evidences.items(), seeds, strict=True):
-        if isinstance(K, bool) or not isinstance(K, int | np.integer) or K < 1:
+        if not is_integer(K) or K < 1:
             raise ValueError(f"each key of `evidences` must be a number of components, at least 1; received {K!r}.")
         if isinstance(one, xr.DataTree):
             if (stored := int(datatree.meta(one)["n_components"])) != K:

@@ -6,7 +6,7 @@ import pytest
 from bayesgmm.data.observations import as_observations
 from bayesgmm.data.tables import DataError
 from bayesgmm.em.families import FAMILIES
-from bayesgmm.em.task import check_components, check_known_labels, check_task
+from bayesgmm.em.task import check_components, check_grid, check_known_labels, check_task
 from bayesgmm.mixture.noise import BackgroundError
 
 GOOD = np.array([[1.0, 10.0], [2.0, 30.0], [3.0, 20.0], [5.0, 0.0]])
@@ -23,10 +23,25 @@ def test_a_task_holds_what_was_checked():
     np.testing.assert_allclose(task.floor(0.01) * observations.scale**2, 0.01 * observations.variances)
 
 
+def test_a_grid_crosses_families_and_numbers_of_components_over_one_background():
+    tasks = check_grid(as_observations(GOOD), [1, 2], "all", [[-1, -1], [9, 99]])
+    assert [(task.family.name, task.n_components) for task in tasks] == [(name, k) for name in FAMILIES for k in (1, 2)]
+    assert len({id(task.background) for task in tasks}) == 1
+    (one,) = check_grid(as_observations(GOOD), np.int64(2), "EEE")
+    assert one.family is FAMILIES["tied"] and type(one.n_components) is int
+    with pytest.raises(ValueError, match="nothing to compare"):
+        check_grid(as_observations(GOOD), [], "full")
+    with pytest.raises(ValueError, match=r"`n_components` must be an integer of at least 1; received 1\.5"):
+        check_grid(as_observations(GOOD), [1, 1.5], "full")
+    with pytest.raises(DataError, match="every row has a known component and none is of component 2"):
+        check_grid(as_observations(GOOD, known_labels=[0, 1, 0, 1]), [2, 3], "full")
+
+
 @pytest.mark.parametrize(
     "K, family, noise, error, message",
     [
         (5, "full", None, DataError, "n_components=5 needs at least 5 rows"),
+        (2, "all", None, ValueError, "must be one of"),
         (2, "round", None, ValueError, "must be one of"),
         (2, "E", None, ValueError, "is for one feature; the data has 2"),
         (2, "full", "ball", ValueError, "`noise` must be None, 'box'"),

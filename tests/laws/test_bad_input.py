@@ -29,7 +29,7 @@ def no_work(monkeypatch):
 
     monkeypatch.setattr(complete, "_over_chunks", refuse)
     monkeypatch.setattr("bayesgmm.em.starts.requested.from_method", refuse)
-    monkeypatch.setattr("bayesgmm.posterior.sampling.mixture_model", refuse)
+    monkeypatch.setattr("bayesgmm.posterior.sampling.model_of", refuse)
 
 
 def with_value(value):

@@ -67,7 +67,7 @@ def test_at_most_5000_points_are_drawn(many):
 
 
 def test_bad_arguments(two):
-    with pytest.raises(ValueError, match="`n_draws` must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="`n_draws` must be an integer of at least 1"):
         bg.plot_components(two.posterior, n_draws=0)
     with pytest.raises(ValueError, match="`prob` must be strictly between 0 and 1"):
         bg.plot_components(two.posterior, prob=1)

@@ -99,7 +99,7 @@ def test_levels_are_few_and_reach_the_top(highest):
 
 
 def test_bad_arguments(one, two):
-    with pytest.raises(ValueError, match="`n_points` must be a whole number of at least 2"):
+    with pytest.raises(ValueError, match="`n_points` must be an integer of at least 2"):
         bg.plot_density(one.posterior, n_points=1)
     with pytest.raises(ValueError, match="`ci_prob` must be strictly between 0 and 1"):
         bg.plot_density(one.posterior, ci_prob=1.5)

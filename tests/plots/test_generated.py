@@ -48,7 +48,7 @@ def test_without_a_backend_the_visuals_are_described(two):
 
 
 def test_bad_arguments(two):
-    with pytest.raises(ValueError, match="`n_datasets` must be a whole number of at least 2"):
+    with pytest.raises(ValueError, match="`n_datasets` must be an integer of at least 2"):
         bg.plot_generated(two.posterior, n_datasets=1)
     with pytest.raises(ValueError, match="keeps no data"):
         bg.plot_generated(two.fit)

@@ -103,7 +103,7 @@ def test_one_draw_is_the_fit_and_row_labels_are_kept():
     "wrong, message",
     [
         ({"rows": [1], "top": 2}, "were both given"),
-        ({"top": 0}, "`top` must be a whole number from 1 to 271"),
+        ({"top": 0}, "`top` must be an integer from 1 to 271"),
         ({"top": 272}, "`top` must be"),
         ({"rows": []}, "`rows` must be labels"),
     ],

@@ -202,7 +202,7 @@ def test_rows_of_the_mixture_have_uniform_tail_probabilities_and_strange_rows_sm
     assert (strange == 1 / 2001).all()
     assert "tail_probability" not in membership(dt, n_simulated=0)
     assert membership(dt).equals(found)
-    with pytest.raises(ValueError, match="`n_simulated` must be a whole number"):
+    with pytest.raises(ValueError, match="`n_simulated` must be an integer"):
         membership(dt, n_simulated=-1)
 
 

@@ -227,8 +227,8 @@ def test_one_draw_is_the_fit_and_new_rows_are_welcome():
     "wrong, message",
     [
         ({"loss": "ari"}, "`loss` must be 'vi'"),
-        ({"n_draws": 0}, "`n_draws` must be a whole number of at least 1"),
-        ({"n_runs": 1.5}, "`n_runs` must be a whole number"),
+        ({"n_draws": 0}, "`n_draws` must be an integer of at least 1"),
+        ({"n_runs": 1.5}, "`n_runs` must be an integer"),
         ({"ci_prob": 2}, "`ci_prob`"),
     ],
 )

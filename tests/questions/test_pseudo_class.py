@@ -23,7 +23,7 @@ def test_a_tidy_table():
     assert found["row"].tolist() == list("abcabc")
     assert set(found["label"]) <= {0, 1}
     assert len(pseudo_class(gm, X, random_seed=0)) == 20 * len(X)
-    with pytest.raises(ValueError, match="`n_draws` must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="`n_draws` must be an integer of at least 1"):
         pseudo_class(dt, n_draws=0)
 
 

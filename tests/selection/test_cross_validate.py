@@ -43,7 +43,7 @@ def test_refuses_what_it_cannot_use():
     X = two_groups(3, 20)
     with pytest.raises(ValueError, match="`n_folds` must be an integer from 2"):
         cross_validate(X, [1], n_folds=1)
-    with pytest.raises(ValueError, match="`n_components` must be integers"):
+    with pytest.raises(ValueError, match="`n_components` must be an integer"):
         cross_validate(X, [0])
 
 

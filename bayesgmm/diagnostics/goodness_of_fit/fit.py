@@ -21,6 +21,7 @@ from bayesgmm.mixture.parameters import MixtureParameters
 from bayesgmm.mixture.simulation import draw_rows
 from bayesgmm.posterior.datatree import COMPONENT, MixtureView, meta, view
 from bayesgmm.questions.quantiles import PROBABILITY
+from bayesgmm.tools.integers import check_integer
 from bayesgmm.tools.progress import progress
 
 MOST_PAIRS = 45
@@ -109,9 +110,7 @@ def goodness_of_fit(
             "`goodness_of_fit` does not know noise in a hull yet: single features of it are not uniform. Fit with the "
             "box."
         )
-    for name, value, least in (("n_datasets", n_datasets, 19), ("max_rows", max_rows, 50)):
-        if int(value) != value or value < least:
-            raise ValueError(f"`{name}` must be an integer of at least {least}; received {value!r}.")
+    n_datasets, max_rows = check_integer("n_datasets", n_datasets, 19), check_integer("max_rows", max_rows, 50)
     if not 0 < level < 1:
         raise ValueError(f"`level` must be strictly between 0 and 1; received {level!r}.")
     refit = (X is None or isinstance(dt, GaussianMixture)) if refit is None else bool(refit)
