@@ -4,15 +4,11 @@ May import NumPy and the modules below it only.
 """
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations, row_slices
 from bayesgmm.mixture.noise import Background, BackgroundError
-
-_MADE: WeakKeyDictionary[Observations, dict[str, Background]] = WeakKeyDictionary()
-"""Backgrounds of some data, one object for each kind: what is known of rows inside is remembered by it."""
 
 
 def check_noise(noise: Any) -> None:
@@ -68,13 +64,8 @@ def background_of(noise: Any, observations: Observations) -> Background | None:
     if noise is None:
         return None
     if isinstance(noise, str):
-        known = _MADE.setdefault(observations, {})
-        if noise not in known:
-            values = observations.values
-            if observations.weights is not None and not (observations.weights > 0).all():
-                values = values[observations.weights > 0]
-            known[noise] = Background.around(values) if noise == "box" else Background.hull(values)
-        return known[noise]
+        # one object for each word: what is known of rows inside is remembered by it
+        return observations.remember(("background", noise), lambda: _around(observations, noise))
     D = observations.n_features
     background = noise
     if not isinstance(noise, Background):
@@ -84,11 +75,18 @@ def background_of(noise: Any, observations: Observations) -> Background | None:
                 f"`noise` has edges for {edges.shape[1]} features, and the data has {D} "
                 f"({', '.join(observations.feature_names)}): give lower and upper edges, an array of shape (2, {D})."
             )
-        background = Background.box(*edges)
+        background = observations.remember(("background", edges.tobytes()), lambda: Background.box(*edges))
     if background.n_features != D:
         raise ValueError(f"`noise` is a background of {background.n_features} features, and the data has {D}.")
     _check_overlap(background, observations)
     return background
+
+
+def _around(observations: Observations, kind: str) -> Background:
+    values = observations.values
+    if observations.weights is not None and not (observations.weights > 0).all():
+        values = values[observations.weights > 0]
+    return Background.around(values) if kind == "box" else Background.hull(values)
 
 
 def _check_overlap(background: Background, observations: Observations) -> None:
@@ -104,9 +102,6 @@ def _check_overlap(background: Background, observations: Observations) -> None:
         )
 
 
-_INSIDE: WeakKeyDictionary[Observations, tuple[Background, np.ndarray]] = WeakKeyDictionary()
-
-
 def background_density(observations: Observations, background: Background) -> np.ndarray:
     """Log density of a background at each of complete rows, in the units of the data.
 
@@ -116,11 +111,11 @@ def background_density(observations: Observations, background: Background) -> np
         One number where all rows are inside, which is what rows that it was made from are; looked at once for the
         life of the observations. Minus infinity outside.
     """
-    known = _INSIDE.get(observations)
-    if known is None or known[0] is not background:
+
+    def density() -> np.ndarray:
         inside = np.empty(observations.n_rows, dtype=bool)
         for rows in row_slices(observations.n_rows, MOST_BLOCK_ROWS):
             inside[rows] = background.contains(observations.values[rows])
-        density = np.where(np.True_ if inside.all() else inside, -background.log_volume, -np.inf)
-        known = _INSIDE[observations] = (background, density)
-    return known[1]
+        return np.where(np.True_ if inside.all() else inside, -background.log_volume, -np.inf)
+
+    return observations.remember(("background density", background), density)

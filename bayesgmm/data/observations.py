@@ -3,7 +3,8 @@
 May import NumPy, pandas and the modules below it only.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ MOST_SPREADS = 1e75
 """Rows further from a mixture than this many of its spreads overflow when squared and divided by a small variance."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Observations:
     """Rows to be modelled, with everything that is known about them.
 
@@ -82,6 +83,14 @@ class Observations:
     errors: np.ndarray | None = None
     known_labels: np.ndarray | None = None
     label_names: tuple[str, ...] | None = None
+    _remembered: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def remember[Made](self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what is known of these rows under a key: made once, and kept as long as they are."""
+        if key not in self._remembered:
+            self._remembered[key] = make()
+        made: Made = self._remembered[key]
+        return made
 
     @property
     def incomplete(self) -> bool:
@@ -97,6 +106,16 @@ class Observations:
     def n_features(self) -> int:
         """Number of features D."""
         return self.values.shape[1]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """How many rows each row stands for, (N,) float64: its weight, or one."""
+        return np.ones(self.n_rows) if self.weights is None else self.weights
+
+    @property
+    def has_whole_weights(self) -> bool:
+        """Whether each row stands for a whole number of rows: weights are counts, or there are none."""
+        return self.weights is None or bool((self.weights == np.round(self.weights)).all())
 
     @property
     def total_weight(self) -> float:

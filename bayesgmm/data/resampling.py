@@ -11,7 +11,7 @@ from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations, as_observations, known_components
 from bayesgmm.mixture.noise import NOISE_LABEL
 from bayesgmm.mixture.parameters import MixtureParameters
-from bayesgmm.mixture.simulation import draw_rows
+from bayesgmm.mixture.simulation import draw_rows, singular_root
 
 
 def simulated_like(rng: np.random.Generator, parameters: MixtureParameters, observations: Observations) -> Observations:
@@ -29,16 +29,14 @@ def simulated_like(rng: np.random.Generator, parameters: MixtureParameters, obse
     observations : Observations
         Weights that are not whole numbers are the probabilities to be stood for.
     """
-    weights = observations.weights
     n_rows = max(2, round(observations.total_weight))
     if not observations.incomplete:
         return as_observations(draw_rows(rng, parameters, n_rows)[0])
-    if weights is None:
-        like = np.arange(observations.n_rows)
-    elif (weights == np.round(weights)).all():
-        like = np.repeat(np.arange(observations.n_rows), weights.astype(np.int64))
+    counts = observations.counts
+    if observations.has_whole_weights:
+        like = np.repeat(np.arange(observations.n_rows), counts.astype(np.int64))
     else:
-        like = rng.choice(observations.n_rows, size=n_rows, p=weights / weights.sum())
+        like = rng.choice(observations.n_rows, size=n_rows, p=counts / counts.sum())
     some = observations.take(like)
     labels = np.full(len(like), UNKNOWN) if some.known_labels is None else some.known_labels
     known = labels != UNKNOWN
@@ -90,6 +88,4 @@ def _errors(rng: np.random.Generator, covariances: np.ndarray) -> np.ndarray:
     standard = rng.standard_normal(covariances.shape[:2])
     if covariances.ndim == 2:
         return np.sqrt(covariances) * standard
-    # by eigenvalues: a covariance may be singular, where a value is exact
-    values, vectors = np.linalg.eigh(covariances)
-    return np.einsum("nij,nj->ni", vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :], standard)
+    return np.einsum("nij,nj->ni", singular_root(covariances), standard)

@@ -6,7 +6,6 @@ from bayesgmm.data.observations import Observations
 
 MOST_ROWS = 20_000
 
-
 MOST_AGGLOMERATED = 800
 """Time and memory of `agglomerate` grow as the square of the rows."""
 
@@ -46,11 +45,20 @@ def some_rows(observations: Observations, most: int) -> Observations:
     return observations if N <= most else observations.take(np.arange(most) * N // most)
 
 
+def random_positions(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of every one of n rows, or of `most` at random, in order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, size=most, replace=False))
+
+
+def even_positions(n: int, most: int) -> np.ndarray:
+    """Positions of every one of n rows, or of `most` at even distances, the first and the last among them."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
+
+
 MOST_POINTS = 5000
 """No picture draws more points than these; the rows are chosen at random with a fixed seed."""
 
 
 def choose_rows(observations: Observations, most: int = MOST_POINTS) -> np.ndarray:
     """Positions of the rows to draw, in order: all, or `most` of them at random (seed 0)."""
-    N = observations.n_rows
-    return np.arange(N) if N <= most else np.sort(np.random.default_rng(0).choice(N, size=most, replace=False))
+    return random_positions(observations.n_rows, most, np.random.default_rng(0))

@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.data.samples import some_rows
+from bayesgmm.data.samples import even_positions, some_rows
 from bayesgmm.diagnostics import findings
 from bayesgmm.diagnostics.result import Diagnosis
 from bayesgmm.kernel.passes import map_rows
@@ -155,7 +155,7 @@ def _elsewhere(dt: xr.DataTree, rows: Observations) -> np.ndarray:
 def _density_rows(rows: Observations, em: MixtureParameters) -> np.ndarray:
     """Positions of the rows at the least, the largest and the quartiles of the EM fit's density."""
     order = map_rows(normalise, rows, em).argsort(kind="stable")
-    return np.unique(order[np.linspace(0, len(order) - 1, DENSITY_ROWS).round().astype(int)])
+    return np.unique(order[even_positions(len(order), DENSITY_ROWS)])
 
 
 def _table(

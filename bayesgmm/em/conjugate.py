@@ -19,7 +19,6 @@ May import NumPy, SciPy, scikit-learn and the modules below it only.
 """
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.special import xlog1py, xlogy
@@ -34,9 +33,6 @@ FEW_ROWS = 2
 """With fewer rows for each column than this the data's own covariance is shrunk too (Ledoit & Wolf 2004)."""
 
 MOST_ROWS = 20_000
-
-_COVARIANCES: WeakKeyDictionary[Observations, np.ndarray] = WeakKeyDictionary()
-"""The data's covariance, for as long as the data are kept: a search over K and families asks for it in each cell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,9 +109,8 @@ class ConjugatePrior:
 def conjugate_prior(observations: Observations, n_components: int) -> ConjugatePrior:
     """Return the default prior for some data and K, in standard coordinates."""
     D = observations.n_features
-    if observations not in _COVARIANCES:
-        _COVARIANCES[observations] = _covariance(observations)
-    covariance = _COVARIANCES[observations]
+    # a search over K and families asks for it in each cell
+    covariance = observations.remember("shrunk covariance", lambda: _covariance(observations))
     return ConjugatePrior(np.zeros(D), KAPPA, D + 2.0, covariance / n_components ** (2.0 / D))
 
 

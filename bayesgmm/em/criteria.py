@@ -46,7 +46,7 @@ def criteria(observations: Observations, parameters: MixtureParameters, n_parame
         return np.stack([log_density, np.log(log_joint.max(axis=0)), entr(log_joint).sum(axis=0)], axis=1)
 
     rows = map_rows(per_row, observations, parameters, trailing=(3,))
-    weights = np.ones(len(rows)) if observations.weights is None else observations.weights
-    log_likelihood, log_largest, entropy = (float(total) for total in weights @ rows)
-    bic = -2 * log_likelihood + n_parameters * float(np.log(weights.sum()))
+    counts = observations.counts
+    log_likelihood, log_largest, entropy = (float(total) for total in counts @ rows)
+    bic = -2 * log_likelihood + n_parameters * float(np.log(counts.sum()))
     return Criteria(log_likelihood, bic, -2 * log_likelihood + 2 * n_parameters, bic - 2 * log_largest, entropy)

@@ -7,7 +7,6 @@ data gives the same numbers on one core and on many. Memory does not grow with t
 import itertools
 from collections.abc import Callable
 from functools import lru_cache
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -91,19 +90,16 @@ def expected_statistics(
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, expected)
 
 
-_MOMENTS: WeakKeyDictionary[Observations, dict[bool, np.ndarray]] = WeakKeyDictionary()
-
-
 def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:
     """sum_n w_n y_n y_n^T in standard coordinates, or its diagonal: one pass for the life of the observations."""
-    known = _MOMENTS.setdefault(observations, {})
-    if diagonal not in known:
+
+    def moments() -> np.ndarray:
         D = observations.n_features
         eye = np.eye(D)[None]
         anything = MixtureParameters(np.ones(1), np.zeros((1, D)), eye, eye)
-        moments = Moments.DIAGONAL if diagonal else Moments.FULL
-        known[diagonal] = expected_statistics(observations, anything, moments).S2[0]
-    return known[diagonal]
+        return expected_statistics(observations, anything, Moments.DIAGONAL if diagonal else Moments.FULL).S2[0]
+
+    return observations.remember(("second moments", diagonal), moments)
 
 
 def for_each_block(

@@ -1,7 +1,6 @@
 """Rows in groups that are looked at together: those that miss the same features, or have one error covariance."""
 
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -70,14 +69,9 @@ class Group:
         )
 
 
-_GROUPS: WeakKeyDictionary[Observations, tuple[Group, ...]] = WeakKeyDictionary()
-
-
 def groups(observations: Observations) -> tuple[Group, ...]:
     """Find the groups of the rows, once for the life of the observations."""
-    if observations not in _GROUPS:
-        _GROUPS[observations] = tuple(_find_groups(observations))
-    return _GROUPS[observations]
+    return observations.remember("groups", lambda: tuple(_find_groups(observations)))
 
 
 def _find_groups(observations: Observations) -> list[Group]:

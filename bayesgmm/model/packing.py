@@ -84,7 +84,7 @@ def pack(observations: Observations, background: Background | None = None) -> tu
             own_errors.append(matrices)
     packed = PackedRows(
         rows=rows,
-        row_weights=np.ones(N) if observations.weights is None else observations.weights[order],
+        row_weights=observations.counts[order],
         starts=starts.astype(np.int64),
         seen=seen.astype(np.int64),
         components=np.array([group.component for group in found], dtype=np.int64),

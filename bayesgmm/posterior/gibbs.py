@@ -28,10 +28,9 @@ MOST_VISITS = 1_000_000_000
 
 def has_known_conditionals(observations: Observations, covariance_type: str, prior: Prior) -> bool:
     """Whether `continue_chains` can sample this posterior: complete rows, whole weights, conjugate priors, no noise."""
-    weights = observations.weights
     return (
         not observations.incomplete
-        and (weights is None or bool((weights == np.round(weights)).all()))
+        and observations.has_whole_weights
         and covariance_family(covariance_type).linear
         and isinstance(prior.covariances, InverseWishart)
         and prior.noise is None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.samples import random_positions
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.quiet import fit_quietly
@@ -46,8 +47,8 @@ def other_optima(
     seeds = np.random.SeedSequence(seed).generate_state(ELSEWHERE_STARTS + 1)
     some = observations
     if observations.n_rows > EXPLORED_ROWS:
-        chosen = np.random.default_rng(seeds[-1]).choice(observations.n_rows, EXPLORED_ROWS, replace=False)
-        some = observations.take(np.sort(chosen))
+        rng = np.random.default_rng(seeds[-1])
+        some = observations.take(random_positions(observations.n_rows, EXPLORED_ROWS, rng))
     ends = []
     for one in seeds[:-1]:
         try:

@@ -72,7 +72,7 @@ def memberships(
         block = observations.take(np.arange(rows.start, rows.stop))
         r, log_density = np.empty((S, K, block.n_rows)), np.empty((S, block.n_rows))
         for_each_block(partial(_look, r, log_density), block, draws)
-        yield r, log_density, np.ones(block.n_rows) if block.weights is None else block.weights
+        yield r, log_density, block.counts
 
 
 def _look(r: np.ndarray, log_density: np.ndarray, rows: slice, log_joint: np.ndarray) -> None:

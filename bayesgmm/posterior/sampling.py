@@ -226,7 +226,7 @@ def _count_weights(observations: Observations) -> tuple[Observations, str]:
     weights = observations.weights
     if weights is None:
         return observations, "none"
-    if (weights == np.round(weights)).all():
+    if observations.has_whole_weights:
         return observations, "frequency"
     N = int(np.count_nonzero(weights))
     worth = weights.sum() ** 2 / (weights**2).sum()

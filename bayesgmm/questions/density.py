@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesgmm.data.observations import Observations, as_new_observations
+from bayesgmm.data.samples import even_positions
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel.passes import map_rows
 from bayesgmm.kernel.responsibilities import normalise
@@ -131,9 +132,8 @@ def _some_errors(mixture: MixtureView, chosen: list[int]) -> list[tuple[np.ndarr
             "the errors, or fit with `errors`."
         )
     seen = np.arange(rows.n_rows) if rows.missing is None else np.flatnonzero(~rows.missing[:, chosen].any(axis=1))
-    if len(seen) > MOST_ERRORS:
-        seen = seen[np.linspace(0, len(seen) - 1, MOST_ERRORS).round().astype(int)]
-    weights = np.ones(len(seen)) if rows.weights is None else rows.weights[seen]
+    seen = seen[even_positions(len(seen), MOST_ERRORS)]
+    weights = rows.counts[seen]
     distinct, which = np.unique(_of_features(rows.errors[seen], chosen), axis=0, return_inverse=True)
     shares = np.bincount(which.ravel(), weights, len(distinct)) / weights.sum()
     return list(zip(distinct, shares.tolist(), strict=True))

@@ -98,8 +98,7 @@ def standard_errors(
     if kind not in (None, "information", "sandwich"):
         raise ValueError(f"`kind` must be 'information' or 'sandwich'; received {kind!r}.")
     observations = _rows_of(fit, X, sample_weight, errors, known_labels)
-    weights = observations.weights
-    whole = weights is None or bool((weights == np.round(weights)).all())
+    whole = observations.has_whole_weights
     designed = clusters is not None or strata is not None
     kind = kind or ("sandwich" if designed or not whole else "information")
     if kind == "information" and designed:

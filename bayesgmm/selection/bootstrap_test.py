@@ -119,8 +119,7 @@ def bootstrap_test(
     observations = as_observations(X, weights=sample_weight, errors=errors, known_labels=known_labels)
     task = check_task(observations, n_components, covariance_type, noise)
     check_components(observations, n_components + 1)
-    weights = observations.weights
-    if weights is not None and not (weights == np.round(weights)).all():
+    if not observations.has_whole_weights:
         raise ValueError("`sample_weight` must be whole numbers here: the number of rows to simulate is their sum.")
     rng = np.random.default_rng(random_seed)
     settings = {"covariance_type": covariance_type, "noise": task.background}

@@ -137,7 +137,7 @@ def cross_validate(
                 else:
                     pointwise[m, held_out] = map_rows(normalise, observations.take(held_out), fitted.parameters_)
                 done(1)
-    weights = np.ones(N) if observations.weights is None else observations.weights
+    weights = observations.counts
     elpd = pointwise @ weights
     if np.isnan(elpd).all():
         raise ValueError("no model has an admissible fit in every fold: use fewer components or fewer folds.")

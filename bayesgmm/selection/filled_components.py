@@ -165,7 +165,7 @@ def _one_each(observations: Observations) -> Observations:
     weights = observations.weights
     if weights is None:
         return observations
-    if not (weights == np.round(weights)).all():
+    if not observations.has_whole_weights:
         raise ValueError("the row weights are not whole numbers: a component filled by part of a row is not counted.")
     return observations.take(np.repeat(np.arange(observations.n_rows), weights.astype(np.int64))).unweighted()
 

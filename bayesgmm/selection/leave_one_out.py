@@ -142,7 +142,7 @@ class _Refits:
         observations = datatree.view(dt).observations
         assert observations is not None
         self.observations, self.background = observations, datatree.background(dt)
-        self.weights = np.ones(observations.n_rows) if observations.weights is None else observations.weights
+        self.weights = observations.counts
         self.settings: dict[str, Any] = {
             "n_components": meta["n_components"],
             "covariance_type": meta["covariance_type"],

@@ -1,5 +1,8 @@
 """Data are checked once, at the door; shift and scale are what NumPy says; the data themselves are never copied."""
 
+import gc
+import weakref
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -246,3 +249,25 @@ def test_a_draw_far_from_the_others_does_not_break_the_view():
     far = MixtureParameters.from_covariances(np.ones((2, 1)), np.array([[[0.0]], [[1e9]]]), np.ones((2, 1, 1, 1)))
     observations = as_new_observations([[0.5]], far, ("a",))
     assert np.isfinite(observations.shift).all() and 0 < observations.scale < np.inf
+
+
+def test_what_is_known_of_rows_is_made_once_for_each_key_and_goes_with_them():
+    observations, made = as_observations(GOOD), []
+
+    def make():
+        made.append(len(made))
+        return made[-1]
+
+    assert [observations.remember(key, make) for key in ("a", ("b", 1), "a", ("b", 1))] == [0, 1, 0, 1]
+    assert observations.unweighted().remember("a", make) == 2, "other rows know nothing of it"
+    kept = weakref.ref(observations.remember("rows", lambda: as_observations(GOOD)).row_labels)
+    del observations
+    gc.collect()
+    assert kept() is None
+
+
+def test_weights_are_counts_where_they_are_whole():
+    plain, whole, sampling = (as_observations(GOOD, weights=w) for w in (None, [1, 0, 2, 1], [0.5, 1, 1, 2]))
+    np.testing.assert_array_equal(plain.counts, np.ones(4))
+    assert whole.counts is whole.weights
+    assert plain.has_whole_weights and whole.has_whole_weights and not sampling.has_whole_weights

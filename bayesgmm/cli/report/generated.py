@@ -75,12 +75,9 @@ def generated_section(dt: xr.DataTree, *, random_seed: int | None = None) -> Sec
 
 def _rows_like(observed: Observations) -> int:
     """How many rows, each counting once, say as much of the mixture as the data do."""
-    weights = observed.weights
-    if weights is None:
-        return observed.n_rows
-    if (weights == np.round(weights)).all():
+    if observed.has_whole_weights:
         return round(observed.total_weight)
-    return max(2, round(weights.sum() ** 2 / (weights**2).sum()))
+    return max(2, round(observed.counts.sum() ** 2 / (observed.counts**2).sum()))
 
 
 def _holes(seen: np.ndarray | None, n_rows: int, rng: np.random.Generator) -> np.ndarray | None:

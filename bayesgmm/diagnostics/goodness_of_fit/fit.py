@@ -10,6 +10,7 @@ import xarray as xr
 from scipy.special import gammaincinv
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.data.samples import random_positions
 from bayesgmm.diagnostics.goodness_of_fit import discrepancies, p_values, two_sample
 from bayesgmm.diagnostics.goodness_of_fit.grain import grain, n_repeated, to_grain
 from bayesgmm.diagnostics.goodness_of_fit.loo import leave_one_out_pit
@@ -117,7 +118,7 @@ def goodness_of_fit(
     rng = np.random.default_rng(random_seed)
     values = np.asarray(rows.values, dtype=np.float64)
     if len(values) > max_rows:
-        values = values[np.sort(rng.choice(len(values), size=max_rows, replace=False))]
+        values = values[random_positions(len(values), max_rows, rng)]
     steps = np.array([grain(column) for column in values.T])
     comparison = _Comparison(
         reference=mean_mixture(mixture.parameters),

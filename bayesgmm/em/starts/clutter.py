@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.neighbors import NearestNeighbors
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.data.samples import sample_rows
+from bayesgmm.data.samples import random_positions, sample_rows
 
 NEIGHBOUR = 12
 """k: from 5 to 20 little changes; fewer are noisier, more blur clusters of few rows."""
@@ -36,7 +36,7 @@ class Cleaned(NamedTuple):
     Attributes
     ----------
     observations : Observations
-        The rows that are not called noise, of a sample of at most `initialization.MOST_ROWS`.
+        The rows that are not called noise, of a sample of at most `samples.MOST_ROWS`.
     share : float
         Share of noise in the sample, by weight, between `LEAST_SHARE` and `MOST_SHARE`.
     """
@@ -63,10 +63,9 @@ def without_clutter(observations: Observations, n_components: int, rng: np.rando
     """
     sample = sample_rows(observations, rng)
     if sample.n_features > MANY_FEATURES and sample.n_rows > FEWER_ROWS:
-        sample = sample.take(np.sort(rng.choice(sample.n_rows, FEWER_ROWS, replace=False)))
+        sample = sample.take(random_positions(sample.n_rows, FEWER_ROWS, rng))
     noise = noise_probability(sample) > 0.5
-    weights = np.ones(sample.n_rows) if sample.weights is None else sample.weights
-    share = float(weights[noise].sum() / weights.sum())
+    share = float(sample.counts[noise].sum() / sample.counts.sum())
     left = sample.take(np.flatnonzero(~noise))
     needed = n_components * (sample.n_features + 1)
     if not noise.any() or left.n_rows < needed or len(np.unique(left.values, axis=0)) < n_components:
@@ -83,8 +82,7 @@ def noise_probability(observations: Observations) -> np.ndarray:
     N, D = observations.values.shape
     if N < 3:
         return np.zeros(N)
-    weights = np.ones(N) if observations.weights is None else observations.weights
-    weights = weights / min(1.0, weights.mean())
+    weights = observations.counts / min(1.0, observations.counts.mean())
     k = min(NEIGHBOUR, N - 1)
     rows = (observations.values - observations.shift) / np.sqrt(observations.variances)
     distances, found = NearestNeighbors(n_neighbors=k + 1).fit(rows).kneighbors(rows)

@@ -6,47 +6,46 @@ SciPy and the modules below it only.
 
 from collections.abc import Callable
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data.checks import UNKNOWN
 from bayesgmm.data.observations import Observations
+from bayesgmm.em.answers import memberships
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.m_step import maximise
 from bayesgmm.em.starts.clutter import LEAST_SHARE, MOST_SHARE
 from bayesgmm.em.starts.methods import statistics_of
 from bayesgmm.kernel.groups import groups
-from bayesgmm.kernel.passes import expected_statistics, map_rows
-from bayesgmm.kernel.responsibilities import normalise
+from bayesgmm.kernel.passes import expected_statistics
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
 
 MOMENT_STEPS = 50
 """E-steps with one component, at most, for the means that missing values are filled in with."""
 
-_COMPLETED: WeakKeyDictionary[Observations, Observations] = WeakKeyDictionary()
-
 
 def completed(observations: Observations) -> Observations:
     """Return complete rows from the same shift and scale: missing values at their expectation under one normal."""
     if not observations.incomplete:
         return observations
-    if observations not in _COMPLETED:
-        values = observations.values
-        if observations.missing is not None:
-            values = values.astype(np.float64)
-            mean, covariance = _moments(observations)
-            for group in groups(observations):
-                o = list(group.seen)
-                rest = [j for j in range(observations.n_features) if j not in group.seen]
-                if rest:
-                    slope = np.linalg.solve(covariance[np.ix_(o, o)], covariance[np.ix_(o, rest)])
-                    filled = mean[rest] + (values[np.ix_(group.rows, o)] - mean[o]) @ slope
-                    values[np.ix_(group.rows, rest)] = filled
-        _COMPLETED[observations] = replace(observations, values=values, missing=None, errors=None, known_labels=None)
-    return _COMPLETED[observations]
+    return observations.remember("completed", lambda: _filled(observations))
+
+
+def _filled(observations: Observations) -> Observations:
+    values = observations.values
+    if observations.missing is not None:
+        values = values.astype(np.float64)
+        mean, covariance = _moments(observations)
+        for group in groups(observations):
+            o = list(group.seen)
+            rest = [j for j in range(observations.n_features) if j not in group.seen]
+            if rest:
+                slope = np.linalg.solve(covariance[np.ix_(o, o)], covariance[np.ix_(o, rest)])
+                filled = mean[rest] + (values[np.ix_(group.rows, o)] - mean[o]) @ slope
+                values[np.ix_(group.rows, rest)] = filled
+    return replace(observations, values=values, missing=None, errors=None, known_labels=None)
 
 
 def _moments(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
@@ -87,11 +86,7 @@ def keep_known(
         parameters = start()
         K = parameters.n_components
 
-        def responsibilities(log_joint: np.ndarray) -> np.ndarray:
-            normalise(log_joint)
-            return log_joint[:K].T
-
-        r = map_rows(responsibilities, rows, observations.from_standard(parameters), trailing=(K,))
+        r = memberships(rows, observations.from_standard(parameters))
         together = np.zeros((K, K))
         for k in range(K):
             together[k] = r[labels == k].sum(axis=0)
