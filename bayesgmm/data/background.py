@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations, row_slices
+from bayesgmm.data.checks import row_slices
+from bayesgmm.data.observations import MOST_BLOCK_ROWS, Observations
 from bayesgmm.mixture.noise import Background, BackgroundError
 
 

@@ -93,9 +93,9 @@ def check_weights(weights: Any, row_labels: pd.Index) -> np.ndarray:
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         n = int(np.argmax(bad))
-        found = "none" if np.isnan(weights[n]) else str(weights[n])
+        received = "none" if np.isnan(weights[n]) else str(weights[n])
         raise DataError(
-            f"weights must be finite and not negative, received {found} in row {row_labels[n]}: "
+            f"weights must be finite and not negative, received {received} in row {row_labels[n]}: "
             "give a row that is not to count the weight 0."
         )
     if not weights.any():
@@ -146,9 +146,9 @@ def check_errors(
         bad |= errors < 0
         if bad.any():
             n, j = (int(i) for i in np.argwhere(bad)[0])
-            found = "missing" if np.isnan(errors[n, j]) else f"{errors[n, j]:g}"
+            value = "missing" if np.isnan(errors[n, j]) else f"{errors[n, j]:g}"
             raise DataError(
-                f"the error variance of column {names[j]!r}, row {row_labels[n]}, is {found}: it must be finite, not "
+                f"the error variance of column {names[j]!r}, row {row_labels[n]}, is {value}: it must be finite, not "
                 "negative, and 0 where the value is exact. (Square standard errors first.)"
             )
     else:
@@ -201,11 +201,11 @@ def check_labels(labels: Any, n_rows: int, row_labels: pd.Index) -> tuple[np.nda
     if pd.api.types.is_bool_dtype(known.infer_objects()):
         known = known.astype(str)
     numbers = pd.to_numeric(known, errors="coerce") if not known.map(lambda v: isinstance(v, str)).all() else None
-    found = np.full(n_rows, UNKNOWN)
+    components = np.full(n_rows, UNKNOWN)
     if numbers is None:
         names = tuple(sorted(set(known)))
-        found[~unknown] = known.map({name: k for k, name in enumerate(names)}).to_numpy()
-        return found, names
+        components[~unknown] = known.map({name: k for k, name in enumerate(names)}).to_numpy()
+        return components, names
     values = numbers.to_numpy(dtype=np.float64)
     bad = ~(np.isfinite(values) & (values == np.round(values)) & (values >= UNKNOWN))
     if bad.any():
@@ -214,8 +214,8 @@ def check_labels(labels: Any, n_rows: int, row_labels: pd.Index) -> tuple[np.nda
             f"the known label of row {row_labels[n]} is {series.iloc[n]}: give whole numbers from 0, -1 where the "
             "component is not known; or names for all."
         )
-    found[~unknown] = values.astype(np.int64)
-    return (found, None) if (found != UNKNOWN).any() else (None, None)
+    components[~unknown] = values.astype(np.int64)
+    return (components, None) if (components != UNKNOWN).any() else (None, None)
 
 
 def check_not_constant(values: np.ndarray, names: tuple[str, ...], weights: np.ndarray | None) -> None:

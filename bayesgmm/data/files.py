@@ -120,9 +120,9 @@ def _numbers(column: pd.Series, what: str, path: Path, optional: np.ndarray | No
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():
         n = int(np.argmax(bad))
-        found = "missing" if np.isnan(values[n]) else f"{values[n]:g}"
+        received = "missing" if np.isnan(values[n]) else f"{values[n]:g}"
         raise DataError(
-            f"column {column.name!r} of {path}, {what}, is {found} in row {n}: it must be finite and not negative."
+            f"column {column.name!r} of {path}, {what}, is {received} in row {n}: it must be finite and not negative."
         )
     return values
 

@@ -136,10 +136,10 @@ def _read_netcdf(path: Path) -> TableFile:
     long = [name for name, variable in data.data_vars.items() if variable.ndim == 1]
     rows = {data[name].dims[0] for name in long} | {data[name].dims[0] for name in wide}
     if len(rows) != 1 or len(wide) > 1 or len(wide) + len(long) < len(data.data_vars):
-        found = ", ".join(f"{name} {variable.dims}" for name, variable in data.data_vars.items()) or "none"
+        named = ", ".join(f"{name} {variable.dims}" for name, variable in data.data_vars.items()) or "none"
         raise FileError(
             f"{path} holds no table of rows by features: expected one variable of two dimensions, or several of one "
-            f"and the same dimension; found {found}."
+            f"and the same dimension; found {named}."
         )
     (row,) = rows
     if wide:

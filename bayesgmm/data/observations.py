@@ -24,9 +24,11 @@ from bayesgmm.data.checks import (
 from bayesgmm.data.tables import DataError, default_names, read_table
 from bayesgmm.mixture.parameters import MixtureParameters
 
+MOST_BLOCK_ROWS = 8192
+"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""
+
 MOST_VARIANCE = 1e200
 """Columns with more variance than this, or less than its inverse, overflow when squared or inverted."""
-
 
 LEAST_SHARE_OF_VARIANCE = 0.1
 """Smallest eigenvalue of a correlation matrix that missing values or errors have spoilt, after its repair."""
@@ -345,7 +347,3 @@ def known_components(observations: Observations) -> tuple[int, ...]:
         return ()
     counted = labels if observations.weights is None else labels[observations.weights > 0]
     return tuple(int(k) for k in np.unique(counted) if k >= 0)
-
-
-MOST_BLOCK_ROWS = 8192
-"""Fewer rows make NumPy calls so short that threads wait for each other; more leave the cache (4096 to 32768 tried)."""

@@ -68,11 +68,11 @@ def resampled(rng: np.random.Generator, observations: Observations, kind: str) -
     weights, N = observations.weights, observations.n_rows
     if kind == "nonparametric":
         share = np.full(N, 1 / N) if weights is None else weights / observations.total_weight
-        found = rng.multinomial(round(observations.total_weight), share).astype(np.float64)
+        counts_anew = rng.multinomial(round(observations.total_weight), share).astype(np.float64)
     else:
-        found = rng.exponential(size=N) * (1.0 if weights is None else weights)
+        counts_anew = rng.exponential(size=N) * (1.0 if weights is None else weights)
     return as_observations(
-        observations.values, weights=found, errors=observations.errors, known_labels=observations.known_labels
+        observations.values, weights=counts_anew, errors=observations.errors, known_labels=observations.known_labels
     )
 
 

@@ -60,8 +60,8 @@ def survey_design(observations: Observations, clusters: Any = None, strata: Any 
     if clusters is None:
         cluster, of_clusters = None, stratum
     else:
-        found, _ = _codes(observations, clusters, "clusters")
-        pairs, cluster = np.unique(np.stack([stratum, found], axis=1), axis=0, return_inverse=True)
+        within, _ = _codes(observations, clusters, "clusters")
+        pairs, cluster = np.unique(np.stack([stratum, within], axis=1), axis=0, return_inverse=True)
         cluster, of_clusters = cluster.ravel(), pairs[:, 0]
     counts = np.bincount(of_clusters)
     if (counts < 2).any():

@@ -137,10 +137,10 @@ def _frame_of_dataset(X: Any) -> Any:
     if len(variables) == 1:
         return variables[0]
     if not variables or any(variable.dims != variables[0].dims or variable.ndim != 1 for variable in variables):
-        found = ", ".join(f"{name} {variable.dims}" for name, variable in X.data_vars.items()) or "none"
+        named = ", ".join(f"{name} {variable.dims}" for name, variable in X.data_vars.items()) or "none"
         raise DataError(
             "a Dataset must hold one table of two dimensions, or columns along one and the same dimension; "
-            f"found {found}: select what is to be used."
+            f"found {named}: select what is to be used."
         )
     (rows,) = variables[0].dims
     frame = pd.DataFrame({name: variable.values for name, variable in X.data_vars.items()})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bayesgmm.data.observations import Observations
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -42,7 +42,7 @@ class SearchResult:
         Of those that ended, how many at the optimum of `best`.
     """
 
-    best: em.EMResult
+    best: solver.EMResult
     n_starts: int
     n_ended: int
     n_at_best: int
@@ -65,7 +65,7 @@ def search(
         Each makes a start in standard coordinates.
     family : CovarianceFamily
     max_iter, **settings
-        As of `em.run`.
+        As of `solver.run`.
 
     Raises
     ------
@@ -74,10 +74,10 @@ def search(
     """
     short = SHORT_RUN if settings.get("accelerated") else SHORT_RUN_PLAIN
     first = max_iter if len(starts) == 1 else min(max_iter, short)
-    results: list[em.EMResult] = []
+    results: list[solver.EMResult] = []
     for start in starts:
         try:
-            results.append(em.run(observations, start(), family, max_iter=first, **settings))
+            results.append(solver.run(observations, start(), family, max_iter=first, **settings))
         except CollapseError:
             if len(starts) == 1:
                 raise
@@ -85,11 +85,11 @@ def search(
     ends = []
     for result in results[:MOST_PROMISING]:
         try:
-            ends.append(em.go_on(observations, result, family, max_iter=max_iter, **settings))
+            ends.append(solver.go_on(observations, result, family, max_iter=max_iter, **settings))
         except CollapseError:
             continue
     # what converged within its short run needs no more to be known
-    ends += [result for result in results[MOST_PROMISING:] if result.status is not em.Status.MAX_ITER]
+    ends += [result for result in results[MOST_PROMISING:] if result.status is not solver.Status.MAX_ITER]
     if not ends:
         raise CollapseError(
             f"every one of {len(starts)} starts collapsed: use fewer components, a simpler `covariance_type`, or a "

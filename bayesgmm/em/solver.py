@@ -167,11 +167,11 @@ def run(
                 ahead.refuse()
                 proposal = None
         if proposal is not None:
-            found = look(proposal)
-            objective = value(proposal, found)
+            seen = look(proposal)
+            objective = value(proposal, seen)
             if objective >= objective_before:
                 ahead.accept()  # type: ignore[union-attr]
-                parameters, statistics, floored = proposal, found, ()
+                parameters, statistics, floored = proposal, seen, ()
             else:
                 ahead.refuse()  # type: ignore[union-attr]
                 log_likelihoods.append(statistics.log_likelihood)

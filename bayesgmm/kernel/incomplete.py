@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 
 from bayesgmm.data.background import background_density
-from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.data.checks import row_slices
+from bayesgmm.data.observations import Observations
 from bayesgmm.kernel import complete
 from bayesgmm.kernel.complete import with_noise
 from bayesgmm.kernel.errors import ErrorForm

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesgmm.data.background import background_density
-from bayesgmm.data.checks import UNKNOWN
-from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.data.checks import UNKNOWN, row_slices
+from bayesgmm.data.observations import Observations
 from bayesgmm.kernel.groups import Group, groups
 from bayesgmm.kernel.natural import pair_indices
 from bayesgmm.kernel.responsibilities import normalise
@@ -42,10 +42,10 @@ def local(parameters: MixtureParameters) -> np.ndarray:
     """Lay out the numbers that a mixture is differentiated by, (..., K F) or with noise (..., K F + 1)."""
     i, j = pair_indices(parameters.n_features)
     parts = [parameters.log_shares[..., None], parameters.means, parameters.covariances[..., i, j]]
-    found = np.concatenate(parts, axis=-1).reshape(*parameters.batch_shape, -1)
+    numbers = np.concatenate(parts, axis=-1).reshape(*parameters.batch_shape, -1)
     if parameters.noise is None:
-        return found
-    return np.concatenate([found, np.asarray(parameters.noise.log_weight)[..., None]], axis=-1)
+        return numbers
+    return np.concatenate([numbers, np.asarray(parameters.noise.log_weight)[..., None]], axis=-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,13 +93,13 @@ class RowDerivatives:
 
     def scores(self, parameters: MixtureParameters) -> np.ndarray:
         """sum_k r_nk u_nk, (B, K F) or with noise (B, K F + 1), zero where a row says nothing."""
-        found = np.zeros((len(self.rows), n_local(parameters)))
+        scores = np.zeros((len(self.rows), n_local(parameters)))
         if self.r_noise is not None:
-            found[:, -1] = self.r_noise
+            scores[:, -1] = self.r_noise
         mixed = self.gradients() * self.r[..., None]
         for places, part in zip(self.places, mixed, strict=True):
-            found[:, places] = part
-        return found
+            scores[:, places] = part
+        return scores
 
 
 def row_derivatives(observations: Observations, parameters: MixtureParameters) -> Iterator[RowDerivatives]:
@@ -124,10 +124,9 @@ def row_derivatives(observations: Observations, parameters: MixtureParameters) -
         per_row = len(within) + (P * P if mixture is None else 0)
         for block in row_slices(len(group.rows), max(1, BLOCK_FLOATS // (len(components) * per_row))):
             if mixture is not None:
-                found = _same_precision(group, mixture, block)
+                log_joint, v, precisions = _same_precision(group, mixture, block)
             else:
-                found = _own_precisions(group, parameters, components, block, observations.scale)
-            log_joint, v, precisions = found
+                log_joint, v, precisions = _own_precisions(group, parameters, components, block, observations.scale)
             r_noise = None if parameters.noise is None else np.zeros(log_joint.shape[1])
             if parameters.noise is not None and group.component == UNKNOWN:
                 density = background_density(group.observations, parameters.noise.background.marginal(group.seen))

@@ -55,12 +55,12 @@ def condition(parameters: MixtureParameters, given: Sequence[int], values: np.nd
             f"the given values {np.asarray(values).tolist()} are so far from every component that double precision "
             "has no density there: check the values."
         )
-    found = MixtureParameters.from_covariances(np.exp(log_joint - total), means, L_aa @ np.swapaxes(L_aa, -1, -2))
+    of_rest = MixtureParameters.from_covariances(np.exp(log_joint - total), means, L_aa @ np.swapaxes(L_aa, -1, -2))
     if parameters.noise is None:
-        return found
+        return of_rest
     # the components' densities but for the (2 pi)^(-B / 2) that they share
     of_components = total[..., 0] - 0.5 * len(given) * np.log(2 * np.pi)
-    return replace(found, noise=_condition_noise(parameters.noise, given, np.asarray(values), rest, of_components))
+    return replace(of_rest, noise=_condition_noise(parameters.noise, given, np.asarray(values), rest, of_components))
 
 
 def _condition_noise(

@@ -16,19 +16,19 @@ def positions(names: Sequence[str], features: Sequence[Any]) -> list[int]:
     ValueError
         When one is unknown or given twice, or there is none; the names there are, are listed.
     """
-    found = []
+    chosen = []
     for feature in features:
         if isinstance(feature, str) and feature in names:
-            found.append(list(names).index(feature))
+            chosen.append(list(names).index(feature))
         elif is_integer(feature) and 0 <= int(feature) < len(names):
-            found.append(int(feature))
+            chosen.append(int(feature))
         else:
             raise ValueError(
                 f"there is no feature {feature!r}: give names ({', '.join(names)}) or positions 0 to {len(names) - 1}."
             )
-    if not found or len(set(found)) != len(found):
+    if not chosen or len(set(chosen)) != len(chosen):
         raise ValueError(f"name at least one feature, and none twice; received {features} of {', '.join(names)}.")
-    return found
+    return chosen
 
 
 def given_values(names: Sequence[str], values: Mapping[Any, Any]) -> tuple[list[int], np.ndarray]:

@@ -95,14 +95,14 @@ class Background:
         width = box.upper - box.lower
         try:
             # in units of the box, so that features of very different units do not look like a plane
-            found = ConvexHull((values - box.lower) / width)
+            convex = ConvexHull((values - box.lower) / width)
         except QhullError as error:
             raise BackgroundError('the rows lie (nearly) in a plane, which has no volume: use the "box".') from error
-        normals = found.equations[:, :D] / width
-        offsets = found.equations[:, D] - normals @ box.lower
+        normals = convex.equations[:, :D] / width
+        offsets = convex.equations[:, D] - normals @ box.lower
         length = np.sqrt((normals**2).sum(axis=1))
         facets = np.column_stack([normals, offsets]) / length[:, None]
-        return cls(box.lower, box.upper, float(np.log(found.volume) + np.log(width).sum()), facets)
+        return cls(box.lower, box.upper, float(np.log(convex.volume) + np.log(width).sum()), facets)
 
     @property
     def n_features(self) -> int:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.data.checks import row_slices
+from bayesgmm.data.observations import Observations
 from bayesgmm.kernel.passes import for_each_block
 from bayesgmm.kernel.responsibilities import normalise
 from bayesgmm.mixture.parameters import MixtureParameters

@@ -47,7 +47,7 @@ class CFunction(NamedTuple):
     owner: Any
 
 
-def compiled(**options: Any) -> Callable[[Callable], Any]:
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function at its first call, as ``numba.njit(**options)`` does, and keep it on disk.
 
     For functions called from Python; what these call is compiled into them and needs ``numba.njit`` only.
@@ -75,7 +75,7 @@ def c_callback(function: Any, name: str, signature: Any, **options: Any) -> Any:
     return numba.cfunc(signature, cache=_named(function, name), **options)(function)
 
 
-def c_function(name: str, signature: Any, **options: Any) -> Callable[[Callable], CFunction]:
+def c_function(name: str, signature: Any, **options: Any) -> Callable[[Callable[..., Any]], CFunction]:
     """Compile a function for C callers, and let compiled code call it by a symbol that begins with the name."""
 
     def decorate(function: Any) -> CFunction:

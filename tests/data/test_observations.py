@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesgmm.data.observations import as_new_observations, as_observations, row_slices
+from bayesgmm.data.checks import row_slices
+from bayesgmm.data.observations import as_new_observations, as_observations
 from bayesgmm.data.tables import DataError
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.support.strategies import mixtures, problems, random_mixture, random_rows, seeds

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.data.observations import as_observations
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.acceleration import QuasiNewton
 from bayesgmm.em.families import FAMILIES
 from bayesgmm.em.families.projection import within_family
@@ -28,8 +28,8 @@ def both(X, family, K, *, tol, reference_tol=1e-13, max_reference=30_000):
     observations = as_observations(X)
     floor = 1e-8 * family.floor_variances(observations.variances) / observations.scale**2
     start = from_method(observations, "kmeans", K, family, floor, np.random.default_rng(1))
-    plain = em.run(observations, start, family, tol=reference_tol, max_iter=max_reference, floor=floor)
-    fast = em.run(observations, start, family, tol=tol, max_iter=1000, floor=floor, accelerated=True)
+    plain = solver.run(observations, start, family, tol=reference_tol, max_iter=max_reference, floor=floor)
+    fast = solver.run(observations, start, family, tol=tol, max_iter=1000, floor=floor, accelerated=True)
     return observations, plain, fast
 
 
@@ -73,7 +73,7 @@ def test_the_coordinates_make_the_complete_information_the_identity():
 def test_where_plain_em_crawls_the_same_optimum_takes_a_tenth_of_the_passes(name):
     X = overlapping(np.random.default_rng(0))
     observations, plain, fast = both(X, FAMILIES[name], 4, tol=1e-8)
-    assert fast.status is em.Status.CONVERGED
+    assert fast.status is solver.Status.CONVERGED
     assert plain.log_likelihood - fast.log_likelihood <= 1e-6 * observations.total_weight
     assert len(fast.log_likelihoods) < len(plain.log_likelihoods) / 10
 
@@ -85,8 +85,8 @@ def test_the_default_tolerance_stops_within_1e_6_per_row_of_the_top(family, data
     X = load_dataset(dataset).values
     observations, _, fast = both(X, family, K, tol=1e-8, max_reference=2)
     floor = 1e-8 * family.floor_variances(observations.variances) / observations.scale**2
-    top = em.run(observations, fast.parameters, family, tol=1e-13, max_iter=20_000, floor=floor)
-    assert fast.status is em.Status.CONVERGED
+    top = solver.run(observations, fast.parameters, family, tol=1e-13, max_iter=20_000, floor=floor)
+    assert fast.status is solver.Status.CONVERGED
     assert top.log_likelihood - fast.log_likelihood <= 1e-6 * observations.total_weight
 
 
@@ -98,11 +98,11 @@ def test_what_is_frozen_stays_and_the_rest_is_at_its_best():
     start = from_method(observations, "kmeans", 3, family, floor, np.random.default_rng(1))
     for frozen in ("weights", "means", "covariances"):
         ends = [
-            em.run(observations, start, family, tol=1e-11, max_iter=5000, floor=floor, accelerated=accelerated,
+            solver.run(observations, start, family, tol=1e-11, max_iter=5000, floor=floor, accelerated=accelerated,
                    frozen=frozenset({frozen}))
             for accelerated in (False, True)
         ]  # fmt: skip
         for end in ends:
-            assert end.status is em.Status.CONVERGED
+            assert end.status is solver.Status.CONVERGED
             assert_array_equal(getattr(end.parameters, frozen), getattr(start, frozen))
         assert_allclose(ends[1].log_likelihood, ends[0].log_likelihood, atol=1e-5)

@@ -9,7 +9,7 @@ from scipy.stats import invwishart, multivariate_normal
 
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.data.observations import Observations, as_observations
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.conjugate import ConjugatePrior, conjugate_prior
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
@@ -57,7 +57,7 @@ def test_the_posterior_density_never_falls(family, accelerated):
     floor = np.zeros(3)
     start = from_method(observations, "kmeans", 3, family, floor, np.random.default_rng(0))
     values = [
-        em.run(
+        solver.run(
             observations, start, family, tol=0.0, max_iter=n, floor=floor, accelerated=accelerated, prior=prior
         ).objective
         for n in range(1, 25)
@@ -73,7 +73,7 @@ def test_where_it_ends_nothing_near_is_better(family):
     prior = conjugate_prior(observations, 2)
     start = from_method(observations, "kmeans", 2, family, np.zeros(2), rng)
     settings = {"max_iter": 3000, "floor": np.zeros(2), "prior": prior}
-    end = em.run(observations, start, family, tol=1e-13, accelerated=True, **settings)
+    end = solver.run(observations, start, family, tol=1e-13, accelerated=True, **settings)
     for _ in range(10):
         near = random_mixture(rng, 2, 2)
         mixed = within_family(
@@ -85,7 +85,7 @@ def test_where_it_ends_nothing_near_is_better(family):
             family,
             end.parameters.covariances,
         )
-        there = em.run(observations, mixed, family, tol=1e-13, **settings | {"max_iter": 1})
+        there = solver.run(observations, mixed, family, tol=1e-13, **settings | {"max_iter": 1})
         assert there.objective <= end.objective + 1e-8
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bayesgmm.data.datasets import load_dataset
 from bayesgmm.data.observations import as_observations
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
@@ -34,7 +34,7 @@ def test_counts_the_starts_that_reach_the_best():
     run = settings(observations, family)
     starts = random_starts(observations, family, 3, 8)
     found = search(observations, starts, family, **run)
-    ends = np.array([em.run(observations, start(), family, **run).log_likelihood for start in starts])
+    ends = np.array([solver.run(observations, start(), family, **run).log_likelihood for start in starts])
     assert found.n_starts == 8 and MOST_PROMISING <= found.n_ended <= 8
     assert 1 <= found.n_at_best <= found.n_ended
     assert found.n_at_best <= (ends > found.best.log_likelihood - 1e-6 * observations.n_rows).sum()
@@ -51,8 +51,8 @@ def test_a_likelier_collapse_does_not_win():
     spike = np.repeat([0, 1], [100, 6])
     sound = np.repeat([0, 1, 0], [50, 50, 6])
     starts = [partial(from_memberships, observations, labels, family, run["floor"]) for labels in (spike, sound)]
-    collapsed = em.run(observations, starts[0](), family, **run)
-    assert collapsed.status is em.Status.COLLAPSED and not collapsed.admissible
+    collapsed = solver.run(observations, starts[0](), family, **run)
+    assert collapsed.status is solver.Status.COLLAPSED and not collapsed.admissible
     found = search(observations, starts, family, **run)
     assert found.best.admissible and found.best.log_likelihood < collapsed.log_likelihood
     assert (found.n_ended, found.n_at_best) == (2, 1)

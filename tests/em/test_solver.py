@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from bayesgmm.data.observations import as_observations
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.collapse import CollapseError
 from bayesgmm.em.families import FAMILIES
 from bayesgmm.em.m_step import maximise
@@ -40,7 +40,7 @@ def test_the_log_likelihood_never_falls(family, accelerated, seed, K, D, method)
     clipping_is_exact = family.code in ("EII", "VII", "EEI", "VVI", "EEE", "VVV")
     floor = relative_floor(observations, family, 0.01 if clipping_is_exact else 1e-8)
     start = from_method(observations, method, K, family, floor, rng)
-    result = em.run(observations, start, family, tol=1e-10, max_iter=60, floor=floor, accelerated=accelerated)
+    result = solver.run(observations, start, family, tol=1e-10, max_iter=60, floor=floor, accelerated=accelerated)
     # rounding: eps times the number of rows times the size of a log density
     slack = 1e-11 * 60 * D
     if clipping_is_exact or not result.floored:
@@ -53,8 +53,8 @@ def test_at_the_optimum_the_gradient_in_free_coordinates_is_zero(family):
     X = np.concatenate([rng.normal(size=(60, 2)), rng.normal(size=(40, 2)) @ [[1, 0.8], [0, 0.6]] + 4])
     observations = as_observations(X)
     start = from_memberships(observations, np.repeat([0, 1], [60, 40]), family, no_floor(observations))
-    result = em.run(observations, start, family, tol=1e-15, max_iter=10_000, floor=no_floor(observations))
-    assert result.status is em.Status.CONVERGED
+    result = solver.run(observations, start, family, tol=1e-15, max_iter=10_000, floor=no_floor(observations))
+    assert result.status is solver.Status.CONVERGED
     Y = (X - observations.shift) / observations.scale
 
     def mean_log_density(free):
@@ -112,7 +112,7 @@ def test_under_a_floor_no_covariance_above_it_does_better(seed, D):
 def test_the_floor_leaves_a_sound_fit_untouched(family, rng):
     observations = as_observations(random_rows(rng, 200, 2, clusters=2))
     results = [
-        em.run(
+        solver.run(
             observations,
             from_memberships(observations, np.arange(200) % 2, family, floor),
             family,
@@ -172,8 +172,8 @@ def simple(rng, K=2):
 
 def test_stops_where_told(rng):
     observations, start, family = simple(rng)
-    result = em.run(observations, start, family, tol=1e-12, max_iter=3, floor=np.zeros(2))
-    assert result.status is em.Status.MAX_ITER
+    result = solver.run(observations, start, family, tol=1e-12, max_iter=3, floor=np.zeros(2))
+    assert result.status is solver.Status.MAX_ITER
     assert len(result.log_likelihoods) == 3
     assert not result.admissible
 
@@ -184,8 +184,8 @@ def log_likelihood_of(observations, result):
 
 def test_where_it_converged_the_log_likelihood_belongs_to_the_parameters(rng):
     observations, start, family = simple(rng)
-    result = em.run(observations, start, family, tol=1e-9, max_iter=1000, floor=np.zeros(2))
-    assert result.status is em.Status.CONVERGED
+    result = solver.run(observations, start, family, tol=1e-9, max_iter=1000, floor=np.zeros(2))
+    assert result.status is solver.Status.CONVERGED
     assert_allclose(result.log_likelihood, log_likelihood_of(observations, result), rtol=1e-12)
     assert_allclose(result.N.sum(), 100, rtol=1e-12)
 
@@ -193,10 +193,10 @@ def test_where_it_converged_the_log_likelihood_belongs_to_the_parameters(rng):
 def test_every_e_step_has_its_m_step(rng):
     """One E-step moves, and n of them lead where the E-step n + 1 looks."""
     observations, start, family = simple(rng)
-    longer = em.run(observations, start, family, tol=1e-9, max_iter=8, floor=np.zeros(2))
+    longer = solver.run(observations, start, family, tol=1e-9, max_iter=8, floor=np.zeros(2))
     for n in range(1, 8):
-        result = em.run(observations, start, family, tol=1e-9, max_iter=n, floor=np.zeros(2))
-        assert result.status is em.Status.MAX_ITER
+        result = solver.run(observations, start, family, tol=1e-9, max_iter=n, floor=np.zeros(2))
+        assert result.status is solver.Status.MAX_ITER
         assert_allclose(result.log_likelihoods, longer.log_likelihoods[:n], rtol=1e-12)
         assert_allclose(log_likelihood_of(observations, result), longer.log_likelihoods[n], rtol=1e-12)
         assert log_likelihood_of(observations, result) > result.log_likelihood
@@ -209,10 +209,10 @@ def test_plain_em_in_parts_is_plain_em(family, cut, rng):
     observations = as_observations(random_rows(rng, 60, 2))
     settings = {"tol": 1e-6, "floor": 1e-8 * family.floor_variances(observations.variances) / observations.scale**2}
     start = from_method(observations, "kmeans", 2, family, settings["floor"], rng)
-    whole = em.run(observations, start, family, max_iter=2000, **settings)
-    parts = em.run(observations, start, family, max_iter=cut, **settings)
-    while parts.status is em.Status.MAX_ITER:
-        parts = em.go_on(observations, parts, family, max_iter=len(parts.log_likelihoods) + cut, **settings)
+    whole = solver.run(observations, start, family, max_iter=2000, **settings)
+    parts = solver.run(observations, start, family, max_iter=cut, **settings)
+    while parts.status is solver.Status.MAX_ITER:
+        parts = solver.go_on(observations, parts, family, max_iter=len(parts.log_likelihoods) + cut, **settings)
     assert parts.status is whole.status
     assert_allclose(parts.log_likelihoods, whole.log_likelihoods, rtol=1e-10)
 
@@ -222,26 +222,26 @@ def test_a_collapse_that_nothing_looks_at_ends_the_run_where_it_is():
     observations = as_observations(np.array([[0.0], [1.0], [2.0], [3.0], [50.0]]))
     start = MixtureParameters.from_covariances([0.8, 0.2], [[1.5], [50.0]], [[[1.0]], [[1.0]]])
     start = observations.to_standard(start)
-    result = em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=1, floor=np.zeros(1))
-    assert result.status is em.Status.MAX_ITER
+    result = solver.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=1, floor=np.zeros(1))
+    assert result.status is solver.Status.MAX_ITER
     assert_array_equal(result.parameters.means, start.means)
     with pytest.raises(CollapseError, match="component 1 collapsed"):
-        em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=2, floor=np.zeros(1))
+        solver.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=2, floor=np.zeros(1))
 
 
 def test_one_component_is_the_sample_mean_and_covariance(rng):
     observations, start, family = simple(rng, K=1)
-    result = em.run(observations, start, family, tol=1e-9, max_iter=10, floor=np.zeros(2))
+    result = solver.run(observations, start, family, tol=1e-9, max_iter=10, floor=np.zeros(2))
     found = observations.from_standard(result.parameters)
-    assert result.status is em.Status.CONVERGED and result.admissible
+    assert result.status is solver.Status.CONVERGED and result.admissible
     assert_allclose(found.means[0], observations.values.mean(axis=0), rtol=1e-10)
     assert_allclose(found.covariances[0], np.cov(observations.values.T, bias=True), rtol=1e-10)
 
 
 def test_a_tolerance_of_zero_is_met_when_nothing_rises_any_more(rng):
     observations, start, family = simple(rng, K=1)
-    result = em.run(observations, start, family, tol=0.0, max_iter=100, floor=np.zeros(2))
-    assert result.status is em.Status.CONVERGED
+    result = solver.run(observations, start, family, tol=0.0, max_iter=100, floor=np.zeros(2))
+    assert result.status is solver.Status.CONVERGED
 
 
 def test_an_empty_component_keeps_its_place_and_shape(rng):
@@ -249,7 +249,7 @@ def test_an_empty_component_keeps_its_place_and_shape(rng):
     lost = MixtureParameters.from_covariances(
         start.weights, start.means + np.array([[0.0], [1e6]]), np.stack([np.eye(2)] * 2)
     )
-    result = em.run(observations, lost, family, tol=1e-9, max_iter=100, floor=np.zeros(2))
+    result = solver.run(observations, lost, family, tol=1e-9, max_iter=100, floor=np.zeros(2))
     assert_array_equal(result.parameters.means[1], lost.means[1])
     assert_array_equal(result.parameters.covariances[1], np.eye(2))
     assert result.parameters.weights[1] == 0.0
@@ -261,8 +261,8 @@ def test_few_rows_in_a_component_are_not_admissible(rng):
     observations = as_observations(X)
     family = FAMILIES["spherical"]
     start = from_memberships(observations, np.repeat([0, 1], [60, 2]), family, no_floor(observations))
-    result = em.run(observations, start, family, tol=1e-9, max_iter=100, floor=no_floor(observations))
-    assert result.status is em.Status.CONVERGED
+    result = solver.run(observations, start, family, tol=1e-9, max_iter=100, floor=no_floor(observations))
+    assert result.status is solver.Status.CONVERGED
     assert not result.admissible
 
 
@@ -276,7 +276,7 @@ def test_without_a_floor_equal_rows_collapse_loudly(name, seed, D, offset):
     observations = as_observations(X)
     with pytest.raises(CollapseError, match="component 0 collapsed") as caught:
         start = from_memberships(observations, np.repeat([0, 1], [20, 50]), family, no_floor(observations))
-        em.run(observations, start, family, tol=1e-8, max_iter=1000, floor=no_floor(observations))
+        solver.run(observations, start, family, tol=1e-8, max_iter=1000, floor=no_floor(observations))
     assert caught.value.component == 0
 
 
@@ -289,7 +289,7 @@ def test_a_collapse_on_the_way_carries_the_last_whole_mixture(rng):
         start.weights, observations.to_standard(start).means, [[[1e-4]], [[1.0]]]
     )
     with pytest.raises(CollapseError, match="component 0 collapsed") as caught:
-        em.run(observations, start, FAMILIES["full"], tol=1e-12, max_iter=1000, floor=no_floor(observations))
+        solver.run(observations, start, FAMILIES["full"], tol=1e-12, max_iter=1000, floor=no_floor(observations))
     assert isinstance(caught.value.parameters, MixtureParameters)
     r = oracle.memberships((X - observations.shift) / observations.scale, caught.value.parameters)
     assert (r[:15, 0] > 0.5).all()
@@ -299,8 +299,8 @@ def test_a_start_out_of_reach_of_every_row_is_refused():
     observations = as_observations(np.array([[0.0], [1.0], [2.0]]))
     start = MixtureParameters.from_covariances([1.0], [[1e200]], [[[1e-200]]])
     with pytest.raises(CollapseError, match="log-likelihood is not finite"), np.errstate(all="ignore"):
-        em.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=10, floor=np.zeros(1))
+        solver.run(observations, start, FAMILIES["full"], tol=1e-8, max_iter=10, floor=np.zeros(1))
 
 
 def test_every_status_is_a_sentence():
-    assert all(status.value[0].isupper() and status.value.endswith(".") for status in em.Status)
+    assert all(status.value[0].isupper() and status.value.endswith(".") for status in solver.Status)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from bayesgmm.data.observations import MOST_SPREADS
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.collapse import CollapseError, CollapseWarning
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.kernel import complete
@@ -275,7 +275,7 @@ def test_with_the_floor_a_collapse_is_a_warning_that_names_component_and_rows(fa
     with pytest.warns(CollapseWarning, match=r"component \d: rows row 30, row 31, .* and 6 more"):
         mixture.fit(EQUAL)
     assert not mixture.admissible_
-    assert mixture.status_ is em.Status.COLLAPSED
+    assert mixture.status_ is solver.Status.COLLAPSED
     assert np.isfinite(mixture.score(EQUAL))
 
 

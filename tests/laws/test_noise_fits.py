@@ -15,7 +15,7 @@ import bayesgmm as bg
 from bayesgmm.data.background import background_of
 from bayesgmm.data.observations import as_observations
 from bayesgmm.data.tables import DataError
-from bayesgmm.em import solver as em
+from bayesgmm.em import solver
 from bayesgmm.em.conjugate import conjugate_prior
 from bayesgmm.em.estimator import GaussianMixture
 from bayesgmm.em.families import FAMILIES
@@ -62,7 +62,7 @@ def test_the_log_likelihood_never_falls(family, accelerated, seed, K, D, method)
     rng = np.random.default_rng(seed)
     observations = as_observations(random_rows(rng, 60, D))
     first, floor = start(observations, family, K, rng, method)
-    result = em.run(observations, first, family, tol=1e-10, max_iter=60, floor=floor, accelerated=accelerated)
+    result = solver.run(observations, first, family, tol=1e-10, max_iter=60, floor=floor, accelerated=accelerated)
     if family.linear or not result.floored:
         # rounding: eps times the number of rows times the size of a log density
         assert (np.diff(result.log_likelihoods) >= -1e-11 * 60 * D).all()
@@ -211,10 +211,10 @@ def test_with_a_prior_the_posterior_density_never_falls_and_the_share_is_its_mod
     prior = conjugate_prior(observations, 2)
     at, floor = start(observations, family, 2, rng)
     settings = {"tol": 1e-13, "floor": floor, "accelerated": accelerated, "prior": prior}
-    ends = [em.run(observations, at, family, max_iter=n, **settings) for n in (1, 2, 4, 8, 16, 2000)]
+    ends = [solver.run(observations, at, family, max_iter=n, **settings) for n in (1, 2, 4, 8, 16, 2000)]
     assert all(b.objective >= a.objective - 1e-9 for a, b in pairwise(ends))
     last = ends[-1]
-    assert last.status is em.Status.CONVERGED
+    assert last.status is solver.Status.CONVERGED
     noise = expected_statistics(observations, last.parameters).noise
     # Beta(1, 9): eight rows more that are in clusters
     assert_allclose(last.parameters.noise.weight, noise / (150 + 8), atol=1e-5)

@@ -85,9 +85,9 @@ def noise_probability(observations: Observations) -> np.ndarray:
     weights = observations.counts / min(1.0, observations.counts.mean())
     k = min(NEIGHBOUR, N - 1)
     rows = (observations.values - observations.shift) / np.sqrt(observations.variances)
-    distances, found = NearestNeighbors(n_neighbors=k + 1).fit(rows).kneighbors(rows)
+    distances, neighbours = NearestNeighbors(n_neighbors=k + 1).fit(rows).kneighbors(rows)
     # a row's other copies are its first neighbours, at no distance
-    before = weights[found].cumsum(axis=1) - 1.0
+    before = weights[neighbours].cumsum(axis=1) - 1.0
     which = np.minimum((before < k - 1e-9).sum(axis=1), k)
     distance = distances[np.arange(N), which]
     if not (distance > 0).any():

@@ -66,8 +66,8 @@ def _moments(observations: Observations) -> tuple[np.ndarray, np.ndarray]:
         # rows fewer than features leave it singular: a part of the pooled variance holds it
         sigma = 0.99 * sigma + 0.01 * np.eye(D) * np.trace(sigma[0]) / D
         at = MixtureParameters.from_covariances(np.ones(1), mu, 0.5 * (sigma + np.swapaxes(sigma, 1, 2)))
-    found = observations.from_standard(at)
-    return found.means[0], found.covariances[0]
+    normal = observations.from_standard(at)
+    return normal.means[0], normal.covariances[0]
 
 
 def keep_known(
@@ -95,8 +95,9 @@ def keep_known(
         r[known] = 0.0
         r[known, labels[known]] = 1.0
         statistics = statistics_of(rows, r, family.moments)
-        found = maximise(statistics, family, np.maximum(floor, 1e-3 * family.floor_variances(_spread(rows))))[0]
-        return found if parameters.noise is None else replace(found, noise=_noise_of(r, rows, parameters.noise))
+        least = np.maximum(floor, 1e-3 * family.floor_variances(_spread(rows)))
+        clusters = maximise(statistics, family, least)[0]
+        return clusters if parameters.noise is None else replace(clusters, noise=_noise_of(r, rows, parameters.noise))
 
     return matched
 

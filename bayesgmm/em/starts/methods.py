@@ -15,7 +15,8 @@ from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from bayesgmm.data.observations import Observations, row_slices
+from bayesgmm.data.checks import row_slices
+from bayesgmm.data.observations import Observations
 from bayesgmm.data.samples import even_sample, sample_rows
 from bayesgmm.em.families import CovarianceFamily
 from bayesgmm.em.m_step import maximise
