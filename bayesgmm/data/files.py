@@ -1,7 +1,4 @@
-"""Files on disk: columns of a table become observations, a result is written whole or not at all.
-
-May import pandas, the formats and the nouns; xarray is imported where a posterior is read.
-"""
+"""Columns of a table in a file become observations."""
 
 import os
 from collections.abc import Mapping, Sequence
