@@ -6,6 +6,7 @@ data gives the same numbers on one core and on many. Memory does not grow with t
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -53,12 +54,21 @@ def expected_statistics(
     needed = enough(moments, parameters)
     # what the common form leaves out of the components' densities is not left out of the noise's
     pooled = needed.pooled and noise is None
-    of_all_rows = (_second_moments(observations, needed.diagonal), observations.total_weight) if pooled else None
+    form = choose_form(parameters, needed, moments_of_all_rows(observations, needed) if pooled else None)
+    found = statistics_by(form, observations, noise, n_threads=n_threads)
+    if needed.diagonal or not moments.diagonal:
+        return found
+    return replace(found, S2=np.ascontiguousarray(np.diagonal(found.S2, axis1=1, axis2=2)))
+
+
+def statistics_by(
+    form: Form | CommonForm, observations: Observations, noise: Noise | None, *, n_threads: int | None = None
+) -> SufficientStatistics:
+    """One E-step in a form that was chosen, without what it says of noise; see `expected_statistics`."""
     if noise is not None:
         in_noise = (
             background_density(observations, noise.background) + float(noise.log_weight) + observations.log_jacobian
         )
-    form = choose_form(parameters, needed, of_all_rows)
 
     def one_block(rows: slice, workspace: np.ndarray) -> tuple[float, np.ndarray]:
         B = _load(observations, form, workspace, rows)
@@ -81,13 +91,16 @@ def expected_statistics(
     for _, more in results[1:]:
         sums += more
     N, S1, S2 = form.unpack(sums)
-    if moments.diagonal and not needed.diagonal:
-        S2 = np.ascontiguousarray(np.diagonal(S2, axis1=1, axis2=2))
     if isinstance(form, CommonForm):
         log_likelihood += form.shared_log_likelihood
     log_likelihood -= observations.total_weight * observations.log_jacobian
     expected = 0.0 if noise is None else max(0.0, observations.total_weight - float(N.sum()))
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, expected)
+
+
+def moments_of_all_rows(observations: Observations, moments: Moments) -> tuple[np.ndarray, float]:
+    """Give what the common form reads of the rows: their second moments, and the sum of their weights."""
+    return _second_moments(observations, moments.diagonal), observations.total_weight
 
 
 def _second_moments(observations: Observations, diagonal: bool) -> np.ndarray:

@@ -1,8 +1,10 @@
 """The two verbs of the kernel on one block of rows, in the form that the conditioning asks for.
 
 A *form* turns parameters into coefficients once per pass, then answers for each block: `log_joint`, the log of
-weights_k N(y | mu_k, Sigma_k), and `expected_statistics`, the sums the E-step makes of it. May import NumPy only.
+weights_k N(y | mu_k, Sigma_k), and `expected_statistics`, the sums the E-step makes of it.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,15 +28,17 @@ def condition(parameters: MixtureParameters) -> float:
     For a component at distance rho (in its own standard deviations) from the origin this is about rho^2; correlation
     makes it larger, which |U^T mu| alone would miss.
     """
-    return _condition(parameters, precisions(parameters))
+    return float(_conditions(parameters, precisions(parameters)).max())
 
 
-def _condition(parameters: MixtureParameters, precision: np.ndarray) -> float:
+def _conditions(parameters: MixtureParameters, precision: np.ndarray) -> np.ndarray:
+    """Compute the number of each component, (..., K)."""
     reach = np.sqrt(parameters.covariances.diagonal(axis1=-2, axis2=-1))
     reach *= 3.0
     reach += np.abs(parameters.means)
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(((np.abs(precision) @ reach[..., None])[..., 0] * reach).sum(axis=-1).max())
+        conditions: np.ndarray = ((np.abs(precision) @ reach[..., None])[..., 0] * reach).sum(axis=-1)
+    return conditions
 
 
 def choose_form(
@@ -54,15 +58,35 @@ def choose_form(
         Second moments of all rows and the sum of their weights: the common form then runs in place of the natural one.
     """
     precision = precisions(parameters)
-    if _condition(parameters, precision) > LARGEST_CONDITION:
+    if _conditions(parameters, precision).max() > LARGEST_CONDITION:
         return ResidualForm(parameters, moments)
     if of_all_rows is not None:
         return CommonForm(parameters, *of_all_rows)
     return NaturalForm(parameters, moments, precision)
 
 
+def choose_forms(
+    parameters: MixtureParameters,
+    moments: Moments = Moments.FULL,
+    of_all_rows: Sequence[tuple[np.ndarray, float]] | None = None,
+) -> list[Form | CommonForm]:
+    """Choose a form for each mixture of a batch (G,), each with rows of its own and an entry of `of_all_rows`."""
+    precision = precisions(parameters)
+    conditions = _conditions(parameters, precision).max(axis=-1)
+    natural = None if of_all_rows is not None else NaturalForm(parameters, moments, precision).each()
+    forms: list[Form | CommonForm] = []
+    for g, number in enumerate(conditions):
+        if number > LARGEST_CONDITION:
+            forms.append(ResidualForm(parameters[g], moments))
+        elif natural is not None:
+            forms.append(natural[g])
+        elif of_all_rows is not None:
+            forms.append(CommonForm(parameters[g], *of_all_rows[g]))
+    return forms
+
+
 def enough(moments: Moments, parameters: MixtureParameters) -> Moments:
-    """Return `moments`, or more where one mixture is not of the form that they ask for: a start need not be.
+    """Return `moments`, or more where a mixture is not of the form that they ask for: a start need not be.
 
     Balls are numbers times the identity to the last digit, axes are along the features, and one covariance is that of
     every component.
@@ -74,9 +98,9 @@ def enough(moments: Moments, parameters: MixtureParameters) -> Moments:
         roots = U.diagonal(axis1=-2, axis2=-1)
         if np.count_nonzero(U) > roots.size:
             ndim = 2
-        elif not (roots == roots[:, :1]).all():
+        elif not (roots == roots[..., :1]).all():
             ndim = 1
-    return Moments((ndim, moments.pooled and bool((U == U[:1]).all())))
+    return Moments((ndim, moments.pooled and bool((U == U[..., :1, :, :]).all())))
 
 
 __all__ = [
@@ -86,6 +110,7 @@ __all__ = [
     "NaturalForm",
     "ResidualForm",
     "choose_form",
+    "choose_forms",
     "condition",
     "enough",
 ]

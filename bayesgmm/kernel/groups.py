@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayesgmm.data.observations import Observations
+from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters, inverse_cholesky
 
 UNKNOWN = -1
@@ -63,10 +64,19 @@ class Group:
         covariances = parameters.covariances[..., seen[:, None], seen]
         if self.error is not None:
             covariances = covariances + self.error
-        noise = None if parameters.noise is None else parameters.noise.marginal(seen)
         return MixtureParameters(
-            parameters.weights, parameters.means[..., seen], covariances, inverse_cholesky(covariances), noise
+            parameters.weights,
+            parameters.means[..., seen],
+            covariances,
+            inverse_cholesky(covariances),
+            self.noise(parameters),
         )
+
+    def noise(self, parameters: MixtureParameters) -> Noise | None:
+        """Noise in what is seen; none where the component is known."""
+        if parameters.noise is None or self.component != UNKNOWN:
+            return None
+        return parameters.noise.marginal(self.seen)
 
 
 def groups(observations: Observations) -> tuple[Group, ...]:

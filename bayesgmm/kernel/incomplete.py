@@ -13,7 +13,7 @@ by a map of K small matrices. A known component leaves one component to pass ove
 covariance of their own go through `kernel.errors`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from bayesgmm.data.observations import Observations
 from bayesgmm.kernel import complete
 from bayesgmm.kernel.complete import with_noise
 from bayesgmm.kernel.errors import ErrorForm
-from bayesgmm.kernel.forms import enough
+from bayesgmm.kernel.forms import choose_forms, enough
 from bayesgmm.kernel.groups import UNKNOWN, Group, groups
 from bayesgmm.kernel.moments import Moments
+from bayesgmm.kernel.stacks import stacks
 from bayesgmm.kernel.statistics import SufficientStatistics
 from bayesgmm.mixture.noise import Noise
 from bayesgmm.mixture.parameters import MixtureParameters
@@ -49,27 +50,43 @@ def expected_statistics(
         What is needed of S2, by the form of the covariances. The covariances of what is seen are of that form too, and
         what is hidden is then filled in from the same moments of what is seen.
     """
-    means, sigma = parameters.means, parameters.covariances
-    K, D = means.shape
-    needed = enough(moments, parameters)
+    K, D = parameters.means.shape
     log_likelihood, N, S1, noise = 0.0, np.zeros(K), np.zeros((K, D)), 0.0
     S2 = np.zeros((K, D) if moments.diagonal else (K, D, D))
-    for group in groups(observations):
+    for group, seen, S1_group, S2_group in _by_group(observations, parameters, moments):
         chosen = slice(None) if group.component == UNKNOWN else slice(group.component, group.component + 1)
-        mixture = group.mixture(parameters)
-        if group.errors is not None:
-            sums = _row_by_row(group, mixture)
-        else:
-            # errors may be correlated where the mixture's features are not
-            seen = complete.expected_statistics(group.observations, mixture, enough(needed, mixture))
-            sums = seen.log_likelihood, seen.N, *_complete(seen, means[chosen], sigma[chosen], group, mixture)
-        log_likelihood += sums[0]
-        N[chosen] += sums[1]
-        S1[chosen] += sums[2]
-        S2[chosen] += sums[3] if sums[3].ndim == S2.ndim else np.diagonal(sums[3], axis1=1, axis2=2)
-        if mixture.noise is not None:
-            noise += max(0.0, group.observations.total_weight - float(sums[1].sum()))
+        log_likelihood += seen.log_likelihood
+        noise += seen.noise
+        N[chosen] += seen.N
+        S1[chosen] += S1_group
+        S2[chosen] += S2_group if S2_group.ndim == S2.ndim else np.diagonal(S2_group, axis1=1, axis2=2)
     return SufficientStatistics(log_likelihood, N, S1, S2, observations.shift, observations.scale, noise)
+
+
+def _by_group(
+    observations: Observations, parameters: MixtureParameters, moments: Moments
+) -> Iterator[tuple[Group, SufficientStatistics, np.ndarray, np.ndarray]]:
+    """Statistics of what each group sees, and S1 and S2 of its complete data, of the components that it may be of."""
+    needed = enough(moments, parameters)
+    for stack in stacks(observations):
+        mixtures = stack.mixtures(parameters)
+        # errors may be correlated where the features of the mixture are not
+        asked = enough(needed, mixtures)
+        noises = [group.noise(parameters) for group in stack.groups]
+        of_all_rows = None
+        if asked.pooled and parameters.noise is None:
+            of_all_rows = [complete.moments_of_all_rows(group.observations, asked) for group in stack.groups]
+        forms = choose_forms(mixtures, asked, of_all_rows)
+        seen = [
+            complete.statistics_by(form, group.observations, noise)
+            for form, group, noise in zip(forms, stack.groups, noises, strict=True)
+        ]
+        for group, found, sums in zip(stack.groups, seen, stack.completed(seen, mixtures, parameters), strict=True):
+            yield group, found, *sums
+    for group in groups(observations):
+        if group.errors is not None:
+            found = _row_by_row(group, group.mixture(parameters))
+            yield group, found, found.S1, found.S2
 
 
 def for_each_block(
@@ -103,51 +120,8 @@ def for_each_block(
             scatter(rows, log_joint)
 
 
-def _complete(
-    seen: SufficientStatistics, means: np.ndarray, sigma: np.ndarray, group: Group, mixture: MixtureParameters
-) -> tuple[np.ndarray, np.ndarray]:
-    """S1 (K, D), and S2 (K, D, D) or its diagonals (K, D), of the complete data, from those of what is seen.
-
-    The map is linear in S1 and S2 and, where components share a covariance, has one A: sums over components are enough.
-    """
-    if mixture.n_features == means.shape[-1] and group.error is None:
-        return seen.S1, seen.S2
-    if seen.S2.ndim == 2:
-        return _complete_diagonals(seen, means, sigma, group)
-    o = list(group.seen)
-    U = mixture.precision_cholesky
-    A = sigma[:, :, o] @ (U @ np.swapaxes(U, -1, -2))
-    if group.error is None:
-        # exact where a feature is seen exactly
-        A[:, o] = np.eye(len(o))
-    c = means - (A @ means[:, o, None])[..., 0]
-    remaining = sigma - A @ sigma[:, o]
-    if group.error is None:
-        remaining[:, o], remaining[:, :, o] = 0.0, 0.0
-    remaining = 0.5 * (remaining + np.swapaxes(remaining, -1, -2))
-    fitted = (A @ seen.S1[..., None])[..., 0]
-    cross = fitted[:, :, None] * c[:, None, :]
-    N = seen.N[:, None, None]
-    S2 = A @ seen.S2 @ np.swapaxes(A, -1, -2) + cross + np.swapaxes(cross, -1, -2)
-    S2 += N * (c[:, :, None] * c[:, None, :] + remaining)
-    return fitted + seen.N[:, None] * c, S2
-
-
-def _complete_diagonals(
-    seen: SufficientStatistics, means: np.ndarray, sigma: np.ndarray, group: Group
-) -> tuple[np.ndarray, np.ndarray]:
-    """S1 and the diagonals of S2, (K, D) both, where no feature says anything of another: A_k is diagonal too."""
-    o, N = list(group.seen), seen.N[:, None]
-    variances = np.diagonal(sigma, axis1=1, axis2=2)
-    a, S1, S2 = np.zeros((3, *means.shape))
-    a[:, o] = 1.0 if group.error is None else variances[:, o] / (variances[:, o] + np.diagonal(group.error))
-    S1[:, o], S2[:, o] = seen.S1, seen.S2
-    c = (1.0 - a) * means
-    fitted = a * S1
-    return fitted + N * c, a**2 * S2 + 2.0 * fitted * c + N * (c**2 + (1.0 - a) * variances)
-
-
-def _row_by_row(group: Group, mixture: MixtureParameters) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+def _row_by_row(group: Group, mixture: MixtureParameters) -> SufficientStatistics:
+    """Statistics of the complete data of rows with errors of their own."""
     form, errors = ErrorForm(mixture, list(group.seen)), group.errors
     assert errors is not None
     noise, in_noise = mixture.noise, None
@@ -161,9 +135,11 @@ def _row_by_row(group: Group, mixture: MixtureParameters) -> tuple[float, np.nda
         return form.expected_statistics(_standard_rows(group, rows), errors[rows], weights, background)
 
     results = over_threads(one_block, _error_slices(group, mixture.n_components))
-    observations = group.observations
-    total = sum(result[0] for result in results) - observations.total_weight * observations.log_jacobian
-    return total, *(sum(result[i] for result in results) for i in (1, 2, 3))
+    rows = group.observations
+    total = sum(result[0] for result in results) - rows.total_weight * rows.log_jacobian
+    N, S1, S2 = (sum(result[i] for result in results) for i in (1, 2, 3))
+    expected = 0.0 if noise is None else max(0.0, rows.total_weight - float(N.sum()))
+    return SufficientStatistics(total, N, S1, S2, rows.shift, rows.scale, expected)
 
 
 def _background_density(group: Group, noise: Noise) -> np.ndarray:

@@ -5,6 +5,7 @@ eta_k = (log weights_k - D/2 log 2 pi + log det U_k - 1/2 mu^T P mu, P mu, -1/2 
 Features are kept transposed, (F, B), so that each is one contiguous product. May import NumPy only.
 """
 
+from copy import copy
 from functools import lru_cache
 
 import numpy as np
@@ -130,6 +131,15 @@ class NaturalForm:
         self.shape = self.eta.shape[:-1]
         self.F = self.eta.shape[-1]
         self._rows = np.ascontiguousarray(self.eta.reshape(-1, self.F))
+
+    def each(self) -> "list[NaturalForm]":
+        """Forms of the mixtures of a batch (G,), one by one."""
+        forms = []
+        for eta in self.eta:
+            form = copy(self)
+            form.eta, form.shape, form._rows = eta, eta.shape[:-1], eta
+            forms.append(form)
+        return forms
 
     def workspace(self, block_rows: int) -> np.ndarray:
         """Memory for one block, (F + K, B), to be kept from block to block by one thread."""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
-from bayesgmm.kernel.forms import LARGEST_CONDITION, NaturalForm, ResidualForm, choose_form, condition
+from bayesgmm.kernel.forms import LARGEST_CONDITION, NaturalForm, ResidualForm, choose_form, choose_forms, condition
 from bayesgmm.kernel.moments import Moments
 from bayesgmm.mixture.parameters import MixtureParameters
 from tests.kernel.test_natural import log_joint
@@ -43,6 +43,31 @@ def test_one_far_mixture_of_a_batch_asks_for_the_residual_form(rng):
     assert isinstance(
         choose_form(MixtureParameters.from_covariances(batch.weights, means, batch.covariances)), ResidualForm
     )
+
+
+@pytest.mark.parametrize("moments", Moments)
+def test_forms_of_a_batch_are_those_of_its_mixtures(rng, moments):
+    """One of them far away."""
+    batch = random_mixture(rng, 2, 3, batch=(3,), diagonal=True)
+    means = batch.means.copy()
+    means[1] += 1e6
+    batch = MixtureParameters.from_covariances(batch.weights, means, batch.covariances)
+    Y = rng.normal(size=(9, 3)) + batch.means[:, :1]
+    of_all_rows = [(np.eye(3) * (1.0 + g), 9.0) for g in range(3)] if moments.pooled else None
+    for g, form in enumerate(choose_forms(batch, moments, of_all_rows)):
+        alone = choose_form(batch[g], moments, None if of_all_rows is None else of_all_rows[g])
+        assert type(form) is type(alone) and isinstance(form, ResidualForm) == (g == 1)
+        found, expected = (statistics_of_form(one, Y[g]) for one in (form, alone))
+        assert found[0] == expected[0]
+        for ours, theirs in zip(found[1:], expected[1:], strict=True):
+            assert_array_equal(ours, theirs)
+
+
+def statistics_of_form(form, Y):
+    workspace = form.workspace(len(Y))
+    form.standard_rows(workspace, len(Y))[...] = Y.T
+    log_likelihood, sums = form.expected_statistics(workspace, len(Y), None)
+    return log_likelihood, *form.unpack(sums)
 
 
 @given(seed=seeds, exponent=st.floats(0, 8), D=st.integers(1, 4))
