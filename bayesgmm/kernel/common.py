@@ -64,7 +64,8 @@ class CommonForm:
     def unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """N (K,), S1 (K, D) and S2 (K, D, D) or (K, D); of S2 only the sum over components says something."""
         N, S1 = sums[:, 0], sums[:, 1:]
-        share = N / self._total
+        # of rows that all weigh nothing, nothing
+        share = N / self._total if self._total > 0 else N
         S2 = share.reshape(-1, *([1] * self._moments.ndim)) * self._moments
         return N, S1, S2
 

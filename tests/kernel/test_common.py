@@ -87,6 +87,17 @@ def test_what_is_not_common_or_round_is_not_taken_for_it():
         assert_allclose(expected_statistics(observations, oval, moments).S2, whole.S2, rtol=1e-12)
 
 
+def test_rows_that_weigh_nothing_say_nothing_of_shared_covariances():
+    """Such rows may be all that see some of the features."""
+    X = np.array([[0.0, 1.0], [2.0, -1.0], [np.nan, 5.0], [np.nan, 6.0]])
+    observations = as_observations(X, weights=np.array([1.0, 2.0, 0.0, 0.0]))
+    mixture = MixtureParameters.from_covariances(
+        [0.5, 0.5], [[0.0, 0.0], [1.0, 1.0]], shared(np.random.default_rng(0), 2, 2)
+    )
+    whole, pooled = (expected_statistics(observations, mixture, asked) for asked in (Moments.FULL, Moments.POOLED))
+    assert_allclose(pooled.S2.sum(axis=0), whole.S2.sum(axis=0), rtol=1e-12)
+
+
 def test_the_common_form_has_one_row_of_features_for_each_column_and_one_more():
     parameters = MixtureParameters.from_covariances(np.ones(1), np.zeros((1, 10)), np.eye(10)[None])
     form = CommonForm(parameters, np.eye(10), 1.0)
