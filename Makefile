@@ -5,11 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Where Python is told to write no bytecode, every process compiles again all that it imports: several times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+# A process for each core, of files side by side; a second thread in any of them would wait for the others.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test processors lint format bench notebooks docs calibrate pins clean
+.PHONY: help setup demo quick test processors lint format bench notebooks docs calibrate pins clean
 
 help:
 	@echo "make demo       fit, compare, sample and report Old Faithful into demo-output/"
+	@echo "make quick      the tests that compile nothing and draw no examples: under a minute"
 	@echo "make test       lint, then every test and docstring example, warnings as errors"
 	@echo "make processors the tests as four other processors would run them, other Hypothesis seeds, empty caches: hours"
 	@echo "make lint       ruff (rules and format), mypy on bayesgmm/"
@@ -28,10 +35,13 @@ STUDIES := $(wildcard tests/calibration/test_*.py)
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 # $(call install,REQUIREMENTS): uv where it works, otherwise pip, which also knows the user's own pip configuration.
+# Bytecode is made at once, by every core, rather than by the first process that imports a file (pip does so unasked).
 define install
-	@if [ -x $(BIN)/uv ] && $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '$(1)'; then :; else \
+	@if [ -x $(BIN)/uv ] && \
+	    $(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python -c constraints.txt -e '$(1)'; then :; else \
 	    echo "Installing with pip (uv is not available or could not)..."; \
 	    $(BIN)/python -m pip install -q -c constraints.txt -e '$(1)'; fi
+	@$(BIN)/python -m compileall -q bayesgmm
 endef
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 12))
@@ -74,8 +84,11 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+quick: $(READY)
+	$(PYTEST) --quick
+
 test: lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 # Before a release: no test may pass by the last bit of one machine. What failed is listed at the end.
 processors: $(READY)

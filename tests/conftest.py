@@ -9,6 +9,8 @@ import pytest
 
 matplotlib.use("Agg")
 
+pytest_plugins = ["tests.support.quick", "tests.support.skips"]
+
 # fast: `make test`, the same examples every time. thorough: HYPOTHESIS_PROFILE=thorough make test
 hypothesis.settings.register_profile("fast", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=500)

@@ -4,7 +4,6 @@ python -m tests.documents.where_is            prints it
 python -m tests.documents.where_is --write    puts it into CONTRIBUTING.md
 """
 
-import ast
 import inspect
 import sys
 from functools import cache
@@ -12,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import bayesgmm as bg
+from tests.support.imports import PACKAGE, ROOT, public_modules
 from tests.support.marks import replace_between
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "bayesgmm"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 COMMAND = "python -m tests.documents.where_is"
 
@@ -37,20 +35,12 @@ def public() -> dict[str, Any]:
     return {name: getattr(bg, name) for name in sorted(bg.__all__, key=str.lower)}
 
 
-@cache
-def _stub() -> dict[str, str]:
-    """Public name -> the module that it is loaded from, as the package's own table says."""
-    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
-    lines = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    return {alias.name: node.module or alias.name for node in lines for alias in node.names}
-
-
 def home(name: str) -> str:
     """Where a public name lives, as a path below ``bayesgmm/``; a folder for a namespace."""
-    module = _stub()[name]
-    if module == name:
+    module = public_modules()[name]
+    if module == f"bayesgmm.{name}":
         return f"{name}/"
-    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
     # a folder that hands on what one of its files has
     path = path if path.exists() else Path(inspect.getfile(sys.modules[public()[name].__module__]))
     return path.relative_to(PACKAGE).as_posix()

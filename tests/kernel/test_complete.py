@@ -15,6 +15,7 @@ from bayesgmm.kernel import complete
 from bayesgmm.kernel.complete import expected_statistics, for_each_block
 from bayesgmm.kernel.moments import Moments
 from tests.support import oracle
+from tests.support.skips import NO_FORK
 from tests.support.strategies import random_mixture, random_rows
 
 THREADS = (1, 2, 3, 8)
@@ -110,7 +111,7 @@ def _child(connection, observations, standard):
     connection.send(expected_statistics(observations, standard, n_threads=2).log_likelihood)
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason=NO_FORK)
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_threads_of_its_own(rng):
     observations, standard = large_problem(rng)

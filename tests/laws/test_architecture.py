@@ -2,13 +2,10 @@
 
 import ast
 import sys
-from functools import cache
 from pathlib import Path
 
 from bayesgmm.em.families import FAMILIES, ONE_DIMENSIONAL
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "bayesgmm"
+from tests.support.imports import PACKAGE, ROOT, imports, modules
 
 ROOMS = (
     "tools",
@@ -65,31 +62,6 @@ READ_BY_NOBODY_ELSE = {
 """Attributes of their objects, likewise."""
 
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "arviz_plots"}
-
-
-@cache
-def modules() -> dict[str, Path]:
-    """Name, dotted and in full, and file, of every module."""
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-@cache
-def imports(name: str, *, at_head: bool = False) -> frozenset[str]:
-    """Every module that a module imports, in full: at its head, or inside functions too."""
-    tree = ast.parse(modules()[name].read_text(encoding="utf-8"))
-    found: set[str] = set()
-    for node in tree.body if at_head else ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name}: relative import"
-            members = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {member if member in modules() else str(node.module) for member in members}
-    return frozenset(found)
 
 
 def room(name: str) -> str:

@@ -177,7 +177,8 @@ def test_set_data_takes_any_number_of_rows(rng):
 
 
 def test_names_dimensions_and_coordinates_are_the_contract(rng):
-    pd = pytest.importorskip("pandas")
+    import pandas as pd
+
     X = pd.DataFrame(rows(rng, 20, 2), columns=["duration", "waiting"])
     model = mixture_model(X, 3)
     assert model.named_vars_to_dims["weights"] == ("component",)

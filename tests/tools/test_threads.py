@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from bayesgmm.tools.threads import available_cores, over_threads, single_threaded_blas
+from tests.support.skips import NO_FORK
 
 
 def blas_threads():
@@ -98,7 +99,7 @@ def _child(connection):
     connection.send(over_threads(lambda i: i + 1, [1, 2, 3], 2))
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason=NO_FORK)
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_threads_of_its_own():
     over_threads(str, [1, 2, 3], 2)
