@@ -1,4 +1,4 @@
-"""Rows in every draw of a posterior, block by block, as the compiled sweeps of `dispatch.draws` read them."""
+"""Rows in every draw of a posterior, block by block, as the compiled sweeps of `compiled.over_draws` read them."""
 
 from collections.abc import Callable
 

@@ -7,7 +7,6 @@ of a pass.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -147,18 +146,17 @@ class Stack:
         return fitted + N * c, a**2 * squares + 2.0 * fitted * c + N * (c**2 + (1.0 - a) * variances)
 
 
-_STACKS: WeakKeyDictionary[Observations, tuple[Stack, ...]] = WeakKeyDictionary()
-
-
 def stacks(observations: Observations) -> tuple[Stack, ...]:
     """Stack the groups whose rows have no errors of their own, once for the life of the observations."""
-    if observations not in _STACKS:
-        alike: dict[tuple[int, bool, bool], list[Group]] = {}
-        for group in groups(observations):
-            if group.errors is None:
-                kind = len(group.seen), group.component == UNKNOWN, group.error is None
-                alike.setdefault(kind, []).append(group)
-        _STACKS[observations] = tuple(
-            Stack.of(some) for groups_alike in alike.values() for some in batched(groups_alike, MOST_GROUPS)
-        )
-    return _STACKS[observations]
+    return observations.remember("stacks", lambda: tuple(_stacked(observations)))
+
+
+def _stacked(observations: Observations) -> Iterator[Stack]:
+    alike: dict[tuple[int, bool, bool], list[Group]] = {}
+    for group in groups(observations):
+        if group.errors is None:
+            kind = len(group.seen), group.component == UNKNOWN, group.error is None
+            alike.setdefault(kind, []).append(group)
+    for groups_alike in alike.values():
+        for some in batched(groups_alike, MOST_GROUPS):
+            yield Stack.of(some)
