@@ -237,6 +237,7 @@ def test_errors_like_those_of_the_rows_are_averaged_over_them():
     with pytest.raises(ValueError, match="`measurement_errors` is True, and the rows"):
         density(dt, points, measurement_errors=True)
     errors = np.tile([[0.0, 0.0], [0.2, 16.0], [0.2, 16.0], [1.0, 4.0]], (68, 1))
+    dt = dt.copy()
     dt["constant_data"] = xr.Dataset({"errors": (("obs_id", "feature"), errors)})
     found = density(dt, points, measurement_errors=True)
     each = [density(dt, points, measurement_errors=error, intervals=False)["density"] for error in errors[:4]]
