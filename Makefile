@@ -16,7 +16,7 @@ PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxpr
 
 help:
 	@echo "make demo       fit, compare, sample and report Old Faithful into demo-output/"
-	@echo "make quick      the tests that compile nothing and draw no examples: under a minute"
+	@echo "make quick      the tests that compile nothing and draw no examples: in little more than a minute"
 	@echo "make test       lint, then every test and docstring example, warnings as errors"
 	@echo "make processors the tests as four other processors would run them, other Hypothesis seeds, empty caches: hours"
 	@echo "make lint       ruff (rules and format), mypy on bayesgmm/"
